@@ -1,0 +1,1 @@
+"""Vector renderer of drawn portraits with exact 68-point landmarks."""

@@ -1,0 +1,206 @@
+"""The TPS aligner: brings pictures, feature maps and face parts into another face's geometry."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import LandmarkError
+from ...ops.landmarks import MEAN_FACE_68, apply_affine, border_points, fit_similarity
+from ...ops.tps import ThinPlateSpline, evaluate_tps, fit_tps, tps_grid, warp
+from ..base import PortraitPreTrainedModel
+from .configuration_aligner import TPSAlignerConfig
+
+# Landmarks of each region that has a local discriminator (arXiv 2211.15549 aligns "locally"
+# without naming the parts; these are ours). Brows go with their eye.
+REGIONS: dict[str, tuple[int, ...]] = {
+    "right_eye": (*range(17, 22), *range(36, 42)),
+    "left_eye": (*range(22, 27), *range(42, 48)),
+    "nose": (*range(27, 36),),
+    "mouth": (*range(48, 60),),
+}
+
+
+class TPSAligner(PortraitPreTrainedModel):
+    """Warps by thin-plate splines between 68-point faces.
+
+    Landmarks are `(B, 68, 2)`, (x, y) in [-1, 1] of their picture, align_corners=False. Splines are
+    fitted backwards, from the target to the source, since a sampling grid asks for each place of
+    the output where it comes from.
+
+    Outside the face the spline follows the similarity transform between the two faces
+    (`frame="face"`), or leaves the frame of the picture where it is (`frame="picture"`).
+
+    Attributes:
+        template: `(68, 2)` parameter without gradient: the mean face of the style, toward which
+            `exaggerate` moves a face. Starts as the mean photographed face.
+
+    Source: arXiv 2211.15549, TPS alignment in pixel and feature space, global and local.
+    """
+
+    config: TPSAlignerConfig
+    config_class = TPSAlignerConfig
+    main_input_name = "image"
+
+    def __init__(self, config: TPSAlignerConfig) -> None:
+        super().__init__(config)
+        self.template = nn.Parameter(torch.tensor(MEAN_FACE_68), requires_grad=False)
+        self.post_init()
+
+    def spline(self, source: Tensor, target: Tensor, *, frame: str = "face") -> ThinPlateSpline:
+        """Fit the backward spline: target places to source places.
+
+        Args:
+            source: `(B, 68, 2)` landmarks of the picture to be warped.
+            target: `(B, 68, 2)` landmarks it shall have.
+            frame: `face` or `picture`, see the class.
+
+        Raises:
+            LandmarkError: the landmarks are not `(B, 68, 2)`, not finite, or degenerate.
+        """
+        _check(source, "source")
+        _check(target, "target")
+        index = list(self.config.control_points)
+        border = self._border(target)
+        moved = border
+        if frame == "face":
+            moved = apply_affine(fit_similarity(target, source), border)
+        return fit_tps(
+            torch.cat([target[:, index], border], 1),
+            torch.cat([source[:, index], moved], 1),
+            self.config.regularization,
+        )
+
+    def grid(
+        self, source: Tensor, target: Tensor, size: tuple[int, int], *, frame: str = "face"
+    ) -> Tensor:
+        """Return the backward sampling grid `(B, H, W, 2)` that moves `source` onto `target`.
+
+        Args:
+            source: `(B, 68, 2)` landmarks of the picture or feature map to be warped.
+            target: `(B, 68, 2)` landmarks it shall have.
+            size: (height, width) of the output.
+            frame: `face` or `picture`, see the class.
+        """
+        return tps_grid(self.spline(source, target, frame=frame), size)
+
+    def align(
+        self, image: Tensor, source: Tensor, target: Tensor, *, frame: str = "face"
+    ) -> Tensor:
+        """Warp pictures or feature maps so that what is at `source` comes to `target`.
+
+        The inverse alignment is the same call with `source` and `target` exchanged: it refits the
+        spline the other way round.
+
+        Args:
+            image: `(B, C, H, W)`, any values.
+            source: `(B, 68, 2)` landmarks of `image`.
+            target: `(B, 68, 2)` landmarks of the result.
+            frame: `face` or `picture`, see the class.
+
+        Returns:
+            `(B, C, H, W)`.
+        """
+        size = (image.shape[-2], image.shape[-1])
+        return warp(image, self.grid(source, target, size, frame=frame))
+
+    def crop_regions(self, image: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
+        """Cut the face regions out upright, without bending them.
+
+        Args:
+            image: `(B, C, H, W)`.
+            landmarks: `(B, 68, 2)` landmarks of `image`.
+
+        Returns:
+            Crops `(B, C, s, s)` by region name; s is `config.region_size`.
+        """
+        return {name: warp(image, self._region_grid(landmarks, name)) for name in REGIONS}
+
+    def align_regions(self, image: Tensor, source: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Cut the regions of `image` out as they would look on the target face.
+
+        Each region is bent by a spline of its own landmarks alone (local alignment): closer at the
+        part than the global spline, and sampled from the picture in one step.
+
+        Args:
+            image: `(B, C, H, W)`.
+            source: `(B, 68, 2)` landmarks of `image`.
+            target: `(B, 68, 2)` landmarks whose crops the result shall fit.
+
+        Returns:
+            Crops `(B, C, s, s)` by region name, aligned with `crop_regions(…, target)`.
+        """
+        crops = {}
+        for name, index in REGIONS.items():
+            grid = self._region_grid(target, name)
+            inside, outside = target[:, list(index)], source[:, list(index)]
+            corners = grid[:, :: grid.shape[1] - 1, :: grid.shape[2] - 1].flatten(1, 2)
+            similarity = fit_similarity(inside, outside)
+            spline = fit_tps(
+                torch.cat([inside, corners], 1),
+                torch.cat([outside, apply_affine(similarity, corners)], 1),
+                self.config.regularization,
+            )
+            points = evaluate_tps(spline, grid.flatten(1, 2)).view_as(grid)
+            crops[name] = warp(image, points)
+        return crops
+
+    def exaggerate(self, image: Tensor, landmarks: Tensor, strength: float = 1.0) -> Tensor:
+        """Move a face toward the style's mean face; `geometry_strength` of the pipeline.
+
+        The template is laid over the face by a similarity transform first, so that place, size and
+        turn of the face stay, and the frame of the picture is held.
+
+        Args:
+            image: `(B, C, H, W)`.
+            landmarks: `(B, 68, 2)` landmarks of `image`.
+            strength: 0 leaves the face alone, 1 gives it the proportions of the template.
+
+        Returns:
+            `(B, C, H, W)`.
+        """
+        if strength == 0:
+            return image
+        target = self.exaggerated_landmarks(landmarks, strength)
+        return self.align(image, landmarks, target, frame="picture")
+
+    def exaggerated_landmarks(self, landmarks: Tensor, strength: float) -> Tensor:
+        """Return the landmarks `(B, 68, 2)` that `exaggerate` gives to a face."""
+        _check(landmarks, "landmarks")
+        template = self.template.to(landmarks).expand_as(landmarks)
+        laid = apply_affine(fit_similarity(template, landmarks), template)
+        return landmarks + strength * (laid - landmarks)
+
+    def forward(self, image: Tensor, source: Tensor, target: Tensor) -> Tensor:
+        """Align pictures; the same as `align`."""
+        return self.align(image, source, target)
+
+    def _border(self, like: Tensor) -> Tensor:
+        border = border_points(self.config.border_points).to(like)
+        return border.expand(like.shape[0], -1, -1)
+
+    def _region_grid(self, landmarks: Tensor, name: str) -> Tensor:
+        """Sampling grid of an upright square around a region, as wide as its landmarks ask for."""
+        points = landmarks[:, list(REGIONS[name])]
+        eyes = landmarks[:, 42:48].mean(1) - landmarks[:, 36:42].mean(1)
+        along = eyes / eyes.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        down = torch.stack([-along[:, 1], along[:, 0]], -1)
+        axes = torch.stack([along, down], 1)
+        local = points @ axes.transpose(1, 2)
+        low, high = local.amin(1), local.amax(1)
+        # A mouth is wide and flat; half the eye distance keeps a closed one from filling the crop.
+        floor = 0.5 * eyes.norm(dim=-1)
+        half = torch.maximum((high - low).amax(-1), floor) * (0.5 * self.config.region_margin)
+        centre = ((low + high) / 2)[:, None] @ axes
+        size = self.config.region_size
+        ticks = (torch.arange(size, device=points.device, dtype=points.dtype) * 2 + 1) / size - 1
+        square = torch.stack(torch.meshgrid(ticks, ticks, indexing="xy"), -1).view(1, -1, 2)
+        grid = centre + (square * half[:, None, None]) @ axes
+        return grid.view(-1, size, size, 2)
+
+
+def _check(landmarks: Tensor, name: str) -> None:
+    if landmarks.ndim != 3 or landmarks.shape[1:] != (68, 2):
+        raise LandmarkError(
+            f"{name} must be landmarks of shape (B, 68, 2), got {tuple(landmarks.shape)}."
+        )

@@ -1,0 +1,47 @@
+"""Configuration of the style generator."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from huggingface_hub.dataclasses import strict
+
+from ..base import PortraitConfig
+
+
+@strict
+class StyleGeneratorConfig(PortraitConfig):
+    """Widths and depths of a `StyleGenerator`.
+
+    The defaults give 1.0 GMAC at 512x512 (`benchmarks/generator.py` prints the exact count).
+
+    Args:
+        channels: widths at 1/4, 1/8, 1/16 and 1/32 of the input size; multiples of 8 run fastest.
+        encoder_blocks: residual blocks at 1/8 and 1/16 on the way down.
+        bottleneck_blocks: residual blocks at 1/32.
+        decoder_blocks: residual blocks at 1/16, 1/8 and 1/4 on the way up.
+        norm: `weight` (scaled weight standardisation) or `batch`.
+    """
+
+    model_type = "tps_portrait_generator"
+
+    channels: list[int] | tuple[int, ...] = (32, 48, 96, 160)
+    encoder_blocks: list[int] | tuple[int, ...] = (1, 1)
+    bottleneck_blocks: int = 2
+    decoder_blocks: list[int] | tuple[int, ...] = (0, 1, 1)
+    norm: Literal["weight", "batch"] = "weight"
+
+    def validate_widths(self) -> None:
+        """Check the number and sign of widths and depths.
+
+        Raises:
+            ValueError: a list has the wrong length or a value is out of range.
+        """
+        if len(self.channels) != 4 or min(self.channels) < 1:
+            raise ValueError(f"channels must be four positive widths, got {self.channels}")
+        if len(self.encoder_blocks) != 2 or min(self.encoder_blocks) < 0:
+            raise ValueError(f"encoder_blocks must be two counts >= 0, got {self.encoder_blocks}")
+        if len(self.decoder_blocks) != 3 or min(self.decoder_blocks) < 0:
+            raise ValueError(f"decoder_blocks must be three counts >= 0, got {self.decoder_blocks}")
+        if self.bottleneck_blocks < 0:
+            raise ValueError(f"bottleneck_blocks must be >= 0, got {self.bottleneck_blocks}")

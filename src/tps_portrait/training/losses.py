@@ -1,0 +1,102 @@
+"""The losses of arXiv 2211.15549, each a function of tensors, and our colour anchor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def discriminator_hinge(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """Hinge loss of a discriminator: real logits above 1, fake ones below -1.
+
+    Args:
+        real: patch logits of real pictures, one tensor a scale.
+        fake: patch logits of drawn pictures.
+
+    Returns:
+        Scalar, averaged over the scales.
+    """
+    terms = [F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True)]
+    return torch.stack(terms).mean()
+
+
+def generator_hinge(fake: Sequence[Tensor]) -> Tensor:
+    """Adversarial loss of a generator: raise the logits of what it drew. Scalar."""
+    return -torch.stack([f.mean() for f in fake]).mean()
+
+
+def r1_penalty(real_logits: Sequence[Tensor], real: Tensor) -> Tensor:
+    """Squared gradient of the logits at real pictures (Mescheder et al., 2018).
+
+    Args:
+        real_logits: patch logits of `real`.
+        real: pictures `(B, C, H, W)` that require gradients.
+
+    Returns:
+        Scalar, averaged over the batch.
+    """
+    total = torch.stack([r.mean(dim=(1, 2, 3)).sum() for r in real_logits]).sum()
+    (gradient,) = torch.autograd.grad(total, real, create_graph=True)
+    return gradient.square().sum(dim=(1, 2, 3)).mean()
+
+
+def cycle_loss(returned: Tensor, original: Tensor) -> Tensor:
+    """L1 between a picture and what came back, at half the resolution.
+
+    At full resolution the drawing would have to hide the texture of the photo in noise to satisfy
+    the cycle; half keeps the face and forgets the pores.
+
+    Args:
+        returned: `(B, 3, H, W)` in [-1, 1].
+        original: `(B, 3, H, W)` in [-1, 1].
+    """
+    return F.l1_loss(F.avg_pool2d(returned, 2), F.avg_pool2d(original, 2))
+
+
+def invariance_loss(drawn_warped: Tensor, warped_drawn: Tensor) -> Tensor:
+    """L1 between drawing a warped photo and warping the drawing, `G(W(x))` and `W(G(x))`."""
+    return F.l1_loss(drawn_warped, warped_drawn)
+
+
+def smooth_regions(pixel_values: Tensor, radius: int | None = None, edge: float = 0.08) -> Tensor:
+    """Flatten a picture and keep its edges: the self-guided filter (He et al., 2010).
+
+    Args:
+        pixel_values: `(B, C, H, W)`.
+        radius: half side of the window, in pixels; 1/48 of the width if not given.
+        edge: contrast in the units of the picture below which an area counts as flat.
+
+    Returns:
+        `(B, C, H, W)`.
+    """
+    radius = radius or max(1, pixel_values.shape[-1] // 48)
+
+    def box(x: Tensor) -> Tensor:
+        side = 2 * radius + 1
+        return F.avg_pool2d(F.pad(x, (radius,) * 4, mode="replicate"), side, 1)
+
+    mean = box(pixel_values)
+    variance = box(pixel_values.square()) - mean.square()
+    slope = variance / (variance + edge**2)
+    return box(slope) * pixel_values + box((1 - slope) * mean)
+
+
+def anchor_loss(drawn: Tensor, photo: Tensor, luma: float = 0.5) -> Tensor:
+    """Keep the colour of large areas: L1 in luma and chroma at a quarter of the resolution.
+
+    Not in the paper. Without it a discriminator may swap hair, skin and background colours for
+    whatever the few examples have.
+
+    Args:
+        drawn: `(B, 3, H, W)` in [-1, 1].
+        photo: `(B, 3, H, W)` in [-1, 1], already smoothed.
+        luma: weight of brightness beside that of colour; a style may be lighter than the photo.
+    """
+    difference = F.avg_pool2d(drawn, 4) - F.avg_pool2d(photo, 4)
+    red, green, blue = difference.unbind(1)
+    brightness = 0.299 * red + 0.587 * green + 0.114 * blue
+    chroma = (blue - brightness).abs() * 0.564 + (red - brightness).abs() * 0.713
+    return luma * brightness.abs().mean() + chroma.mean()
