@@ -73,7 +73,7 @@ def stroke(line: Array, width: float, start: float = 0.0, end: float = 0.0) -> A
         width: greatest width of the stroke in page pixels.
         start, end: width at either end as a share of ``width``.
     """
-    p = resample(line, max(12, min(160, len(line))))
+    p = resample(line, max(12, min(420, len(line))))
     t = np.linspace(0, 1, len(p))
     tangent = np.gradient(p, axis=0)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True) + 1e-9

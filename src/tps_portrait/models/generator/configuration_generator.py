@@ -13,7 +13,7 @@ from ..base import PortraitConfig
 class StyleGeneratorConfig(PortraitConfig):
     """Widths and depths of a `StyleGenerator`.
 
-    The defaults give 1.0 GMAC at 512x512 (`benchmarks/generator.py` prints the exact count).
+    The defaults stay below 1.0 GMAC at 512x512 (`benchmarks/generator.py` prints the exact count).
 
     Args:
         channels: widths at 1/4, 1/8, 1/16 and 1/32 of the input size; multiples of 8 run fastest.
@@ -25,8 +25,8 @@ class StyleGeneratorConfig(PortraitConfig):
 
     model_type = "tps_portrait_generator"
 
-    channels: list[int] | tuple[int, ...] = (32, 48, 96, 160)
-    encoder_blocks: list[int] | tuple[int, ...] = (1, 1)
+    channels: list[int] | tuple[int, ...] = (32, 48, 96, 128)
+    encoder_blocks: list[int] | tuple[int, ...] = (0, 1)
     bottleneck_blocks: int = 2
     decoder_blocks: list[int] | tuple[int, ...] = (0, 1, 1)
     norm: Literal["weight", "batch"] = "weight"

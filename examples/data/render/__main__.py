@@ -1,0 +1,59 @@
+"""Command line: ``python -m examples.data.render animation OUT --count 100 --seed 2000``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .portrait import render
+
+QUALITY = 92
+
+
+def _row(seed: int, out: Path, size: int) -> str:
+    picture, points, _ = render(seed, size)
+    name = f"animation-{seed:06d}.jpg"
+    options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+    if not cv2.imwrite(str(out / name), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options):
+        raise OSError(f"could not write {out / name}")
+    return json.dumps(
+        {
+            "file_name": name,
+            "landmarks": np.round(points, 4).tolist(),
+            "source": "examples/data/render",
+            "license": "CC0-1.0",
+            "seed": seed,
+        }
+    )
+
+
+def main() -> None:
+    """Render a style set as a ``datasets`` imagefolder."""
+    parser = argparse.ArgumentParser(prog="examples.data.render", description=main.__doc__)
+    parser.add_argument("style", choices=["animation"])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=2000, help="first seed")
+    parser.add_argument("--size", type=int, default=512, help="side in pixels")
+    parser.add_argument("--workers", type=int, default=1)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    seeds = range(args.seed, args.seed + args.count)
+    draw = partial(_row, out=args.out, size=args.size)
+    if args.workers > 1:
+        with ProcessPoolExecutor(args.workers) as pool:
+            rows = list(pool.map(draw, seeds))
+    else:
+        rows = [draw(seed) for seed in seeds]
+    (args.out / "metadata.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    print(f"{len(rows)} pictures in {args.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,7 @@
+"""`python -m tps_portrait`: the same as the `tps-portrait` command."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,159 @@
+"""Augmentation on batches: what makes 200 studio photos stand for the world, and 100 examples last.
+
+All randomness comes from torch's global generator, whose state is in the checkpoint.
+"""
+
+from __future__ import annotations
+
+import kornia.augmentation as K
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..ops.landmarks import apply_affine
+from ..ops.tps import fit_tps, tps_grid, warp
+
+
+def random_similarity(
+    images: Tensor, landmarks: Tensor, strength: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Turn, scale and shift pictures, with their landmarks.
+
+    Args:
+        images: `(B, C, H, W)`.
+        landmarks: `(B, 68, 2)`, (x, y) in [-1, 1].
+        strength: 1 turns by up to 12 degrees, scales by 0.85 to 1.2, and shifts by 0.1.
+
+    Returns:
+        Pictures and landmarks of the same shapes; what comes in from outside is mirrored.
+    """
+    count = images.shape[0]
+
+    def spread(low: float, high: float) -> Tensor:
+        return torch.empty(count, device=images.device).uniform_(low, high) * strength
+
+    angle, scale = spread(-0.21, 0.21), spread(-0.16, 0.18).exp()
+    cos, sin = angle.cos() * scale, angle.sin() * scale
+    shift = torch.stack([spread(-0.1, 0.1), spread(-0.1, 0.1)], -1)
+    forward = torch.stack(
+        [torch.stack([cos, -sin, shift[:, 0]], -1), torch.stack([sin, cos, shift[:, 1]], -1)], 1
+    )
+    square = torch.zeros(count, 1, 3, device=images.device)
+    square[..., 2] = 1
+    backward = torch.linalg.inv(torch.cat([forward, square], 1))[:, :2]
+    grid = F.affine_grid(backward, list(images.shape), align_corners=False)
+    return warp(images, grid, padding_mode="reflection"), apply_affine(forward, landmarks)
+
+
+def random_light(photos: Tensor, strength: float = 1.0) -> Tensor:
+    """Change exposure, contrast, colour of the light, and its direction; sometimes drop colour.
+
+    Args:
+        photos: `(B, 3, H, W)` in [-1, 1].
+        strength: 0 to 1.
+
+    Returns:
+        `(B, 3, H, W)` in [-1, 1].
+    """
+    count, _, height, width = photos.shape
+
+    def spread(*shape: int) -> Tensor:
+        return torch.empty(count, *shape, device=photos.device).uniform_(-1, 1) * strength
+
+    x = (photos + 1) / 2
+    angle = spread(1, 1, 1) * torch.pi
+    ys = torch.linspace(-1, 1, height, device=x.device).view(1, 1, -1, 1)
+    xs = torch.linspace(-1, 1, width, device=x.device).view(1, 1, 1, -1)
+    side = (angle.cos() * xs + angle.sin() * ys) * 0.5 * spread(1, 1, 1).clamp_min(0)
+    x = x.clamp_min(1e-4) ** (0.45 * spread(1, 1, 1)).exp()
+    x = x * (1 + side) * (1 + 0.12 * spread(3, 1, 1))
+    grey = x.mean(1, keepdim=True)
+    colour = 1 + 0.5 * spread(1, 1, 1)
+    mono = (torch.rand(count, 1, 1, 1, device=x.device) < 0.06 * strength).float()
+    x = grey + (x - grey) * colour * (1 - mono)
+    mean = x.mean(dim=(1, 2, 3), keepdim=True)
+    x = mean + (x - mean) * (1 + 0.3 * spread(1, 1, 1))
+    return (x * 2 - 1).clamp(-1, 1)
+
+
+class PhotoAugmentation(nn.Module):
+    """What happens to the photos of a batch before anything is drawn from them.
+
+    Args:
+        strength: 0 (nothing) to 1.
+    """
+
+    def __init__(self, strength: float = 1.0) -> None:
+        super().__init__()
+        self.strength = strength
+        self.camera = nn.Sequential(
+            K.RandomGaussianBlur((5, 5), (0.3, 1.2), p=0.2 * strength),
+            K.RandomGaussianNoise(std=0.04, p=0.25 * strength),
+        )
+
+    @torch.no_grad()
+    def forward(self, photos: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
+        """Augment `(B, 3, H, W)` in [-1, 1] and `(B, 68, 2)`; same shapes come back."""
+        if self.strength == 0:
+            return photos, landmarks
+        photos, landmarks = random_similarity(photos, landmarks, self.strength)
+        photos = self.camera(random_light(photos, self.strength)).clamp(-1, 1)
+        return photos, landmarks
+
+
+class DiscriminatorAugmentation(nn.Module):
+    """Differentiable augmentation of real and drawn pictures alike (Zhao et al., 2020).
+
+    Geometry and light only a little: colour and line belong to the style.
+
+    Args:
+        probability: of each change, for each picture.
+    """
+
+    def __init__(self, probability: float = 0.5) -> None:
+        super().__init__()
+        self.probability = probability
+        self.changes = nn.Sequential(
+            K.RandomAffine(8.0, (0.06, 0.06), (0.9, 1.15), padding_mode=2, p=probability),
+            K.RandomErasing((0.02, 0.12), (0.5, 2.0), value=0.0, p=0.5 * probability),
+        )
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Change `(B, 3, H, W)` in [-1, 1]; gradients pass through."""
+        if self.probability == 0:
+            return pictures
+        count = pictures.shape[0]
+        changed: Tensor = self.changes(pictures)
+        active = (torch.rand(count, 1, 1, 1, device=pictures.device) < self.probability).float()
+        light = torch.empty(count, 1, 1, 1, device=pictures.device).uniform_(-0.15, 0.15)
+        contrast = torch.empty(count, 1, 1, 1, device=pictures.device).uniform_(-0.15, 0.15)
+        return changed * (1 + contrast * active) + light * active
+
+
+def random_deformation(
+    batch: int, size: tuple[int, int], *, strength: float = 0.06, device: torch.device | None = None
+) -> Tensor:
+    """Sampling grid of a random smooth deformation W, for the deformation-invariance term.
+
+    A spline through a 4x4 lattice of control points, each moved at random, with the corners of a
+    slightly larger frame held.
+
+    Args:
+        batch: number of grids.
+        size: (height, width).
+        strength: standard deviation of the moves, in [-1, 1] units.
+        device: where the grid shall lie.
+
+    Returns:
+        `(batch, H, W, 2)`, backward sampling grid in [-1, 1].
+    """
+    ticks = torch.linspace(-0.75, 0.75, 4, device=device)
+    lattice = torch.stack(torch.meshgrid(ticks, ticks, indexing="xy"), -1).view(1, -1, 2)
+    lattice = lattice.expand(batch, -1, -1)
+    moved = lattice + torch.randn(batch, 16, 2, device=device) * strength
+    corners = torch.tensor([[-1.2, -1.2], [1.2, -1.2], [-1.2, 1.2], [1.2, 1.2]], device=device)
+    corners = corners.expand(batch, -1, -1)
+    spline = fit_tps(torch.cat([lattice, corners], 1), torch.cat([moved, corners], 1))
+    return tps_grid(spline, size)
+
+

@@ -1,0 +1,218 @@
+"""One training step, as functions of networks and a batch; the loop only calls and steps.
+
+Notation of arXiv 2211.15549: photo x with landmarks p, style example y with landmarks q, T(a→b) the
+spline that moves a onto b, G photo to style, F style to photo, W a random smooth deformation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import TrainingDivergedError
+from ..models.aligner import TPSAligner
+from ..ops.tps import warp
+from . import losses
+from .arguments import TrainingArguments
+from .augment import DiscriminatorAugmentation, random_deformation
+
+
+@dataclass
+class Networks:
+    """What a step needs; G, F and D may be wrapped by Accelerate."""
+
+    generator: nn.Module
+    inverse: nn.Module
+    discriminator: nn.Module
+    aligner: TPSAligner
+
+
+@dataclass
+class Batch:
+    """Photos and examples `(B, 3, R, R)` in [-1, 1] with landmarks `(B, 68, 2)` in [-1, 1]."""
+
+    photo: Tensor
+    photo_landmarks: Tensor
+    example: Tensor
+    example_landmarks: Tensor
+
+
+@dataclass
+class Drawings:
+    """Everything G and F made of a batch, with gradients, and the real pictures beside it."""
+
+    drawn: Tensor
+    aligned_example: Tensor
+    aligned_regions: dict[str, Tensor]
+    unaligned: Tensor | None = None
+    photo_returned: Tensor | None = None
+    photo_visible: Tensor | None = None
+    example_returned: Tensor | None = None
+    example_visible: Tensor | None = None
+    drawn_warped: Tensor | None = None
+    warped_drawn: Tensor | None = None
+
+
+Terms = dict[str, Tensor]
+
+
+def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Drawings:
+    """Run G and F on a batch.
+
+    Args:
+        nets: the networks.
+        batch: photos and examples.
+        args: weights and intervals; terms of weight 0 are not computed.
+        step: number of the step, for the terms that are computed every N steps only.
+    """
+    x, p, y, q = batch.photo, batch.photo_landmarks, batch.example, batch.example_landmarks
+    aligner, size = nets.aligner, (x.shape[-2], x.shape[-1])
+    with torch.no_grad():
+        result = Drawings(
+            drawn=x,
+            aligned_example=aligner.align(y, q, p),
+            aligned_regions=aligner.align_regions(y, q, p) if args.local_adversarial_weight else {},
+        )
+    result.drawn = nets.generator(x)
+    if args.invariance_weight and step % args.invariance_every == 0:
+        grid = random_deformation(len(x), size, device=x.device)
+        result.drawn_warped = nets.generator(warp(x, grid))
+        result.warped_drawn = warp(result.drawn, grid)
+    if step % args.unaligned_every:
+        return result
+    if args.unaligned_adversarial_weight or args.cycle_weight:
+        with torch.no_grad():
+            to_example, to_photo = aligner.grid(p, q, size), aligner.grid(q, p, size)
+        result.unaligned = nets.generator(x, to_example)
+        if args.cycle_weight:
+            result.photo_returned = nets.inverse(result.unaligned, to_photo)
+            result.photo_visible = _visible(to_photo)
+            result.example_returned = nets.generator(nets.inverse(y, to_photo), to_example)
+            result.example_visible = _visible(to_example)
+    return result
+
+
+def reconstruction_terms(nets: Networks, batch: Batch) -> Terms:
+    """Warm-up: G repeats the smoothed photo, F the photo, so that both start from a face."""
+    smooth = losses.smooth_regions(batch.photo)
+    return {
+        "reconstruction": F.l1_loss(nets.generator(batch.photo), smooth),
+        "reconstruction_inverse": F.l1_loss(nets.inverse(smooth), batch.photo),
+    }
+
+
+def discriminator_terms(
+    nets: Networks,
+    batch: Batch,
+    drawings: Drawings,
+    args: TrainingArguments,
+    augment: DiscriminatorAugmentation,
+) -> Terms:
+    """Losses of the discriminators, by name, unweighted."""
+    terms: Terms = {}
+    judge = nets.discriminator
+    if args.global_adversarial_weight:
+        real = drawings.aligned_example.detach().requires_grad_(args.r1_weight > 0)
+        real_logits = judge(augment(real))["global"]
+        fake_logits = judge(augment(drawings.drawn.detach()))["global"]
+        terms["d_global"] = losses.discriminator_hinge(real_logits, fake_logits)
+        if args.r1_weight:
+            terms["d_r1"] = losses.r1_penalty(real_logits, real)
+    if args.local_adversarial_weight:
+        drawn = nets.aligner.crop_regions(drawings.drawn.detach(), batch.photo_landmarks)
+        terms["d_local"] = _regions_hinge(judge, drawings.aligned_regions, drawn)
+    if drawings.unaligned is not None and args.unaligned_adversarial_weight:
+        drawn_unaligned = drawings.unaligned.detach()
+        terms["d_unaligned"] = losses.discriminator_hinge(
+            judge(augment(batch.example))["global"], judge(augment(drawn_unaligned))["global"]
+        )
+        if args.local_adversarial_weight:
+            terms["d_unaligned_local"] = _regions_hinge(
+                judge,
+                nets.aligner.crop_regions(batch.example, batch.example_landmarks),
+                nets.aligner.crop_regions(drawn_unaligned, batch.example_landmarks),
+            )
+    return terms
+
+
+def generator_terms(
+    nets: Networks,
+    batch: Batch,
+    drawings: Drawings,
+    args: TrainingArguments,
+    augment: DiscriminatorAugmentation,
+) -> Terms:
+    """Losses of G and F, by name, unweighted."""
+    terms: Terms = {}
+    judge = nets.discriminator
+    if args.global_adversarial_weight:
+        terms["global"] = losses.generator_hinge(judge(augment(drawings.drawn))["global"])
+    if args.local_adversarial_weight:
+        crops = nets.aligner.crop_regions(drawings.drawn, batch.photo_landmarks)
+        terms["local"] = _regions_raise(judge, crops)
+    if drawings.unaligned is not None and args.unaligned_adversarial_weight:
+        terms["unaligned"] = losses.generator_hinge(judge(augment(drawings.unaligned))["global"])
+        if args.local_adversarial_weight:
+            crops = nets.aligner.crop_regions(drawings.unaligned, batch.example_landmarks)
+            terms["unaligned_local"] = _regions_raise(judge, crops)
+    if drawings.photo_returned is not None and drawings.photo_visible is not None:
+        mask = drawings.photo_visible
+        terms["cycle"] = losses.cycle_loss(drawings.photo_returned * mask, batch.photo * mask)
+    if drawings.example_returned is not None and drawings.example_visible is not None:
+        mask = drawings.example_visible
+        terms["cycle_example"] = losses.cycle_loss(
+            drawings.example_returned * mask, batch.example * mask
+        )
+    if drawings.drawn_warped is not None and drawings.warped_drawn is not None:
+        terms["invariance"] = losses.invariance_loss(drawings.drawn_warped, drawings.warped_drawn)
+    if args.anchor_weight:
+        smooth = losses.smooth_regions(batch.photo)
+        terms["anchor"] = losses.anchor_loss(drawings.drawn, smooth)
+    return terms
+
+
+def weighted_sum(terms: Terms, args: TrainingArguments) -> Tensor:
+    """Add the terms with their weights.
+
+    Raises:
+        TrainingDivergedError: a term is NaN, infinite, or above 1e4.
+    """
+    weights = {
+        "global": args.global_adversarial_weight,
+        "local": args.local_adversarial_weight,
+        "unaligned": args.unaligned_adversarial_weight,
+        "unaligned_local": args.unaligned_adversarial_weight * args.local_adversarial_weight,
+        "cycle": args.cycle_weight,
+        "cycle_example": args.cycle_weight,
+        "invariance": args.invariance_weight,
+        "anchor": args.anchor_weight,
+        "d_r1": args.r1_weight,
+        "reconstruction": 10.0,
+        "reconstruction_inverse": 10.0,
+    }
+    for name, value in terms.items():
+        if not torch.isfinite(value) or value.abs() > 1e4:
+            raise TrainingDivergedError(
+                f"The loss {name!r} became {float(value):g}. Training stopped; the last checkpoint "
+                "is good. Resume from it with a lower --learning_rate, or with --mixed_precision no."
+            )
+    return torch.stack([weights.get(name, 1.0) * value for name, value in terms.items()]).sum()
+
+
+def _regions_hinge(judge: nn.Module, real: dict[str, Tensor], fake: dict[str, Tensor]) -> Tensor:
+    real_logits, fake_logits = judge(parts=real), judge(parts=fake)
+    values = [losses.discriminator_hinge(real_logits[k], fake_logits[k]) for k in real_logits]
+    return torch.stack(values).mean()
+
+
+def _regions_raise(judge: nn.Module, fake: dict[str, Tensor]) -> Tensor:
+    logits = judge(parts=fake)
+    return torch.stack([losses.generator_hinge(logits[k]) for k in logits]).mean()
+
+
+def _visible(grid: Tensor) -> Tensor:
+    """1 where a sampling grid reads inside the picture, else 0: `(B, 1, H, W)`."""
+    return (grid.abs().amax(-1) <= 1).float()[:, None]
