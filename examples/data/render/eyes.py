@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .canvas import Canvas, Colour, mix, multiply
-from .geometry import Array, Rig, mirror, ribbon, spline
+from .geometry import Array, Rig, mirror, ribbon, shift, spline
 from .traits import Traits
 
 EYE_CENTRE = (-0.228, -0.060)
@@ -13,7 +13,7 @@ EYE_CENTRE = (-0.228, -0.060)
 
 def _lids(t: Traits) -> tuple[Array, Array]:
     """Upper lid (outer to inner, 4 points) and lower lid (inner to outer) of the left-hand eye."""
-    w, h = 0.104 * (0.55 + 0.45 * t.eye_size), t.eye_size * (1.0 - 0.10 * t.age)
+    w, h = 0.104 * (0.55 + 0.45 * t.eye_size), t.eye_size * (1.0 - 0.10 * t.age) * t.eye_open
     squint = 1.0 - 0.14 * t.smile * (1 if t.mouth_open > 0.3 else 0.6)
     cx, cy = EYE_CENTRE
     up = 0.049 * h * (0.55 + 0.45 * squint)
@@ -43,9 +43,14 @@ def _iris(canvas: Canvas, centre: Array, radius: float, t: Traits) -> None:
     rim = mix(multiply(t.iris, (0.34, 0.32, 0.36)), (34, 20, 24), 0.4)
     canvas.fill(disc(1.0), rim)
     top, bottom = multiply(t.iris, (0.62, 0.58, 0.58)), mix(t.iris, (255, 214, 150), 0.18)
-    canvas.gradient(disc(0.86), top, bottom, centre - (0, radius * 0.7), centre + (0, radius * 0.8))
+    high, low = shift(centre, 0, -0.7 * radius), shift(centre, 0, 0.8 * radius)
+    canvas.gradient(disc(0.86), top, bottom, high, low)
     with canvas.clip(disc(0.86)):
-        canvas.fill(disc(0.62, 0, 0.52, 0.55), mix(multiply(t.iris, (1.35, 1.3, 1.25)), (255, 226, 170), 0.28), 0.85)
+        canvas.fill(
+            disc(0.62, 0, 0.52, 0.55),
+            mix(multiply(t.iris, (1.35, 1.3, 1.25)), (255, 226, 170), 0.28),
+            0.85,
+        )
     canvas.fill(disc(0.42), (26, 16, 20))
     canvas.fill(disc(0.27, 0.32 * t.light, -0.36), (255, 255, 255))
     canvas.fill(disc(0.12, -0.36 * t.light, 0.38), (255, 255, 255), 0.9)
@@ -63,13 +68,13 @@ def draw_eye(canvas: Canvas, rig: Rig, t: Traits, side: float) -> None:
     canvas.fill(shape, white)
     with canvas.clip(shape):
         gaze = np.array([t.gaze[0] + 0.02 * np.sign(t.yaw) * abs(t.yaw), t.gaze[1]]) * 0.3
-        at = mirror(middle, side) + gaze + (-0.006 * side, -0.004)
-        radius = 256 * unit * 0.0575 * (0.6 + 0.4 * t.eye_size)
+        at = mirror(middle, side) + gaze + (-0.006 * side, -0.001)
+        radius = 256 * unit * 0.059 * (0.6 + 0.4 * t.eye_size)
         _iris(canvas, rig.page(at)[0], radius, t)
-        drop = np.vstack([upper - (0, 12), (upper + (0, 4.6 * unit))[::-1]])
+        drop = np.vstack([shift(upper, 0, -12), shift(upper, 0, 4.6 * unit)[::-1]])
         canvas.fill(drop, (84, 66, 92), 0.34)
     lash: Colour = mix(t.line, (28, 18, 22), 0.75)
-    weight = 5.4 if t.feminine else 4.0
+    weight = 5.4 if t.feminine else 4.5
     wing = np.array([[-0.017, -0.014 if t.feminine else -0.001]])
     lid = spline(rig.page(mirror(np.vstack([upper_h[:1] + wing, upper_h[1:]]), side)))
     if not t.feminine:
@@ -86,7 +91,11 @@ def draw_eye(canvas: Canvas, rig: Rig, t: Traits, side: float) -> None:
         bag = [(-0.295, 0.012), (-0.235, 0.032), (-0.165, 0.022)]
         canvas.ink(spline(rig.page(mirror(bag, side))), 1.5, t.line, alpha=0.25 + 0.4 * t.age)
         for dy in (0.0, 0.026):
-            foot = [(-0.362, -0.055 + dy * 1.3), (-0.385, -0.050 + dy * 1.8), (-0.408, -0.04 + 2 * dy)]
+            foot = [
+                (-0.362, -0.055 + dy * 1.3),
+                (-0.385, -0.050 + dy * 1.8),
+                (-0.408, -0.04 + 2 * dy),
+            ]
             canvas.ink(spline(rig.page(mirror(foot, side))), 1.4, t.line, alpha=0.7 * t.age)
 
 
@@ -135,7 +144,9 @@ def draw_glasses(canvas: Canvas, rig: Rig, t: Traits) -> None:
     size = {"round": (0.158, 0.142), "square": (0.172, 0.118), "thin": (0.165, 0.122)}[t.glasses]
     angle = np.linspace(0, 2 * np.pi, 80, endpoint=False)
     c, s = np.cos(angle), np.sin(angle)
-    ring = np.stack([np.sign(c) * np.abs(c) ** (2 / power), np.sign(s) * np.abs(s) ** (2 / power)], 1)
+    ring = np.stack(
+        [np.sign(c) * np.abs(c) ** (2 / power), np.sign(s) * np.abs(s) ** (2 / power)], 1
+    )
     for side in (-1.0, 1.0):
         lens = rig.page(mirror(np.array([-0.236, -0.035]) + ring * size, side), 0.05)
         with canvas.clip(lens):

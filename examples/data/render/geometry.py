@@ -7,6 +7,7 @@ Page coordinates: pixels of a 512 x 512 page, x right, y down.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +66,11 @@ def mirror(points: npt.ArrayLike, side: float) -> Array:
     return p
 
 
+def shift(points: npt.ArrayLike, dx: float, dy: float) -> Array:
+    """Return ``points`` moved by (dx, dy)."""
+    return np.asarray(points, float) + np.array([dx, dy])
+
+
 def stroke(line: Array, width: float, start: float = 0.0, end: float = 0.0) -> Array:
     """Outline polygon of a pen stroke along ``line``.
 
@@ -108,7 +114,7 @@ def scallop(points: Array, closed: bool = False, bulge: float = 0.3) -> Array:
     ends = np.vstack([points, points[:1]]) if closed else points
     t = np.linspace(0, 1, 12, endpoint=False)[:, None]
     arcs = []
-    for a, b in zip(ends[:-1], ends[1:], strict=True):
+    for a, b in pairwise(ends):
         chord = b - a
         normal = np.array([chord[1], -chord[0]])
         arcs.append(a + chord * t + normal * bulge * np.sin(np.pi * t) ** 0.8)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from .canvas import Canvas, mix, multiply
-from .geometry import Array, Rig, resample, spline
+from .canvas import Canvas
+from .geometry import Array, Rig, resample, ribbon, spline
 from .traits import Traits
 
 ROWS, COLUMNS = 49, 72
@@ -102,10 +103,10 @@ def lock_edge(rng: np.random.Generator, locks: int, depth: float) -> Array:
     """Ends of the hair over u: ``locks`` pointed tips, ``depth`` deep in t."""
     if locks == 0 or depth == 0:
         return np.stack([np.linspace(0, 1, 40), np.ones(40)], 1)
-    cuts = np.r_[0, np.cumsum(rng.uniform(0.7, 1.4, locks))]
+    cuts = np.r_[0, np.cumsum(rng.uniform(0.5, 1.7, locks))]
     cuts /= cuts[-1]
     out = []
-    for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+    for a, b in pairwise(cuts):
         tip, drop = rng.uniform(0.35, 0.75), rng.uniform(0.0, 0.45) * depth
         v = np.linspace(0, 1, 16, endpoint=False)
         d = np.where(v < tip, (tip - v) / tip, (v - tip) / (1 - tip))
@@ -126,6 +127,7 @@ def _teeth(rng: np.random.Generator, count: int, samples: int) -> Array:
 def draw_sheet(canvas: Canvas, sheet: Sheet, t: Traits, rng: np.random.Generator) -> None:
     """Fill a sheet with its three tones, then ink its strands and outline."""
     mass = sheet.mass()
+    canvas.outline(mass, 1.6, t.hair)  # no seam between neighbouring sheets
     canvas.fill(mass, t.hair)
     span = np.linspace(0, 1, 90)
     with canvas.clip(mass):
@@ -139,7 +141,9 @@ def draw_sheet(canvas: Canvas, sheet: Sheet, t: Traits, rng: np.random.Generator
             upper = at - thick * body * (0.35 + 0.3 * _teeth(rng, 4, 90))
             lower = at + thick * body * (0.35 + 0.65 * _teeth(rng, 6, 90))
             u = u0 + (u1 - u0) * span
-            canvas.fill(np.vstack([sheet.at(u, upper), sheet.at(u[::-1], lower[::-1])]), t.hair_light)
+            canvas.fill(
+                np.vstack([sheet.at(u, upper), sheet.at(u[::-1], lower[::-1])]), t.hair_light
+            )
         along = np.linspace(0, 1, 50)
         for u, t0, t1 in sheet.strands:
             line = sheet.at(u + 0.03 * along, t0 + (t1 - t0) * along)
@@ -147,12 +151,40 @@ def draw_sheet(canvas: Canvas, sheet: Sheet, t: Traits, rng: np.random.Generator
     canvas.ink(np.vstack([mass[50:], mass[:1]]), 3.4, t.hair_line, 0.6, 0.6)
 
 
+@dataclass(frozen=True)
+class Lock:
+    """One loose lock: a centre line in page pixels and its greatest width."""
+
+    line: Array
+    width: float
+
+
+def draw_lock(canvas: Canvas, lock: Lock, t: Traits, shadow: bool = False) -> None:
+    """Draw a loose lock as a pointed ribbon with an ink outline."""
+    shape = ribbon(lock.line, np.array([0.5, 0.85, 1.0, 0.9, 0.62, 0.3, 0.0]) * lock.width)
+    canvas.fill(shape, t.hair_shadow if shadow else t.hair)
+    canvas.ink(shape[:60], 2.4, t.hair_line, 0.2)
+    canvas.ink(shape[60:][::-1], 2.4, t.hair_line, 0.2)
+
+
+def stray_locks(sheet: Sheet, rng: np.random.Generator, mess: float, scale: float) -> list[Lock]:
+    """Locks that leave the outer edge (u = 1) of a sheet, pointed outward."""
+    locks = []
+    for t0 in np.sort(rng.uniform(0.12, 0.66, round(4 * mess))):
+        length = rng.uniform(0.15, 0.27)
+        line = sheet.at(np.linspace(0.84, 1.0, 12), np.linspace(t0, t0 + length, 12))
+        out = line[-1] - sheet.at(0.8, t0 + length)
+        out /= np.linalg.norm(out) + 1e-9
+        away = np.linspace(0, 1, 12)[:, None] ** 1.8 * rng.uniform(7, 16) * scale
+        locks.append(Lock(line + out * away, float(rng.uniform(13, 21) * scale)))
+    return locks
+
+
 def outline_points(v: float) -> Array:
     """Half silhouette of the hair over the skull, from the crown down the left, ``v`` thick."""
-    return np.array(
-        [(0.0, -0.905 - v), (-0.25, -0.872 - v), (-0.447 - 0.7 * v, -0.73 - 0.6 * v)]
-        + [(-0.545 - 0.9 * v, -0.50), (-0.570 - 0.8 * v, -0.24)]
-    )
+    half = [(0.0, -0.905 - v), (-0.25, -0.872 - v), (-0.447 - 0.7 * v, -0.73 - 0.6 * v)]
+    half += [(-0.545 - 0.9 * v, -0.50), (-0.570 - 0.8 * v, -0.24)]
+    return np.array(half)
 
 
 def curls(
@@ -171,8 +203,3 @@ def curls(
                 if rng.random() < (0.85 if near else 0.5):
                     tone = t.hair_light if near else t.hair_shadow
                     canvas.ink(arc, size * 0.45, tone)
-
-
-def curl_light(t: Traits) -> tuple[float, float, float]:
-    """Highlight tone of tight curls, softer than that of smooth hair."""
-    return mix(t.hair, multiply(t.hair_light, (1.0, 1.0, 1.0)), 0.8)

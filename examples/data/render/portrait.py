@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import eyes, face, hairstyles, scene
+from . import clothes, eyes, face, hairstyles, mouth, scene
 from .canvas import Canvas
-from .geometry import PAGE, Array, Rig
+from .geometry import PAGE, Array, Rig, shift
 from .traits import Traits, sample_traits
 
 # Medians over frontal photo crops: midpoint of the eyes and distance of the outer eye corners.
@@ -25,7 +25,7 @@ def landmarks(rig: Rig, t: Traits) -> Array:
             eyes.brow_landmarks(rig, t),
             rig.page(nose, lift),
             rig.page(eyes.eye_landmarks(t)),
-            rig.page(face.mouth_points(t), 0.02),
+            rig.page(mouth.mouth_points(t), 0.02),
         ]
     )
 
@@ -56,18 +56,18 @@ def render(seed: int, size: int = 512) -> tuple[np.ndarray, Array, Traits]:
     scene.draw_background(canvas, rng)
     hair = hairstyles.build_hair(rig, t, rng)
     hairstyles.draw_back(canvas, hair, t)
-    scene.draw_neck(canvas, rig, t)
-    scene.draw_clothes(canvas, rig, t)
+    clothes.draw_neck(canvas, rig, t)
+    clothes.draw_clothes(canvas, rig, t)
     if t.hair_style not in hairstyles.COVERS_EARS:
         for side in (-1.0, 1.0):
             face.draw_ear(canvas, rig, t, side)
     face.draw_skin(canvas, rig, t)
     with canvas.clip(face.head_shape(rig, t)):
         for mass in hair.masses():
-            canvas.fill(mass + (-4.0 * t.light, 9.0), t.skin_shadow)
+            canvas.fill(shift(mass, -4.0 * t.light * t.contrast, 9.0), t.skin_shadow)
     face.draw_wrinkles(canvas, rig, t)
-    face.draw_beard(canvas, rig, t)
-    face.draw_mouth(canvas, rig, t)
+    mouth.draw_beard(canvas, rig, t)
+    mouth.draw_mouth(canvas, rig, t)
     face.draw_nose(canvas, rig, t)
     for side in (-1.0, 1.0):
         eyes.draw_eye(canvas, rig, t, side)
@@ -78,8 +78,10 @@ def render(seed: int, size: int = 512) -> tuple[np.ndarray, Array, Traits]:
         skull = face.head_shape(rig, t)[16 * 14 :]
         canvas.ink(skull, 3.6, t.line, 0.6, 0.6)
     hairstyles.draw_front(canvas, hair, t, rng)
+    if t.hair_style == "scarf":
+        clothes.draw_scarf(canvas, rig, t)
     if t.glasses != "none":
         eyes.draw_glasses(canvas, rig, t)
     if t.extra in ("beanie", "headband"):
-        scene.draw_hat(canvas, rig, t)
+        clothes.draw_hat(canvas, rig, t)
     return canvas.pixels(), landmarks(rig, t) * 2 / PAGE - 1, t

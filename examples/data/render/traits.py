@@ -26,11 +26,11 @@ IRISES: tuple[Colour, ...] = (
 )  # fmt: skip
 FEMININE_HAIR = (
     "long_centre", "long_side", "long_wavy", "bob", "bob_fringe", "long_fringe", "ponytail",
-    "bun", "pixie", "curly", "afro", "shoulder_wavy",
+    "bun", "pixie", "curly", "afro", "shoulder_wavy", "tucked", "swept_fringe", "scarf",
 )  # fmt: skip
 MASCULINE_HAIR = (
     "side_part", "crop", "quiff", "slick", "buzz", "spiky", "curly_short", "afro_short", "fringe",
-    "medium_centre", "receding", "bald",
+    "medium_centre", "receding", "bald", "messy", "messy", "buzz",
 )  # fmt: skip
 CLOTHES: tuple[Colour, ...] = (
     (238, 238, 236), (70, 78, 98), (128, 150, 176), (176, 86, 78), (96, 128, 104), (214, 180, 120),
@@ -63,8 +63,11 @@ class Traits:
     glasses: str
     extra: str
     light: float  # side the light comes from: +1 right, -1 left
+    contrast: float  # 0 light from the front, thin shadows on both sides .. 1 from the side
+    mess: float  # how many locks stray
     eye_size: float
     eye_tilt: float
+    eye_open: float
     lid_fold: float  # 0 none .. 1 clear crease
     brow_weight: float
     brow_arch: float
@@ -86,7 +89,7 @@ class Traits:
 def _palette(rng: np.random.Generator, age: float) -> tuple[Colour, int, str]:
     tone = int(rng.choice(len(SKINS), p=SKIN_SHARES))
     skin = mix(SKINS[tone], SKINS[min(tone + 1, len(SKINS) - 1)], float(rng.uniform(0, 0.8)))
-    if rng.random() < 0.05:
+    if rng.random() < 0.035:
         name = str(rng.choice(["teal", "rose", "blue"]))
     elif age > 0.6 and rng.random() < 0.75:
         name = str(rng.choice(["grey", "white"]))
@@ -101,7 +104,9 @@ def _palette(rng: np.random.Generator, age: float) -> tuple[Colour, int, str]:
 
 
 def _mood(rng: np.random.Generator) -> tuple[float, float]:
-    kind = rng.choice(["neutral", "soft", "smile", "open", "parted"], p=[0.3, 0.3, 0.12, 0.2, 0.08])
+    kind = rng.choice(
+        ["neutral", "soft", "smile", "open", "parted"], p=[0.27, 0.3, 0.13, 0.23, 0.07]
+    )
     ranges = {
         "neutral": ((0.0, 0.15), (0.0, 0.0)),
         "soft": ((0.3, 0.6), (0.0, 0.0)),
@@ -124,13 +129,16 @@ def sample_traits(rng: np.random.Generator) -> Traits:
     line = mix((88, 48, 40), (40, 22, 20), dark)
     smile, opening = _mood(rng)
     style = str(rng.choice(FEMININE_HAIR if feminine else MASCULINE_HAIR))
-    if tone < 4 and style in ("afro", "afro_short") and rng.random() < 0.7:
-        style = "shoulder_wavy" if feminine else "side_part"
-    if style == "receding" and age < 0.35:
+    if tone < 5 and style in ("afro", "afro_short"):
+        style = "shoulder_wavy" if feminine else "messy"
+    if style in ("receding", "bald") and age < 0.3:
         style = "quiff"
     beard = "none"
-    if not feminine and rng.random() < 0.5:
-        beard = str(rng.choice(["stubble", "full", "goatee", "moustache"], p=[0.4, 0.3, 0.15, 0.15]))
+    dyed = hair_name in ("teal", "rose", "blue")
+    if not feminine and not dyed and rng.random() < 0.5:
+        beard = str(
+            rng.choice(["stubble", "full", "goatee", "moustache"], p=[0.4, 0.3, 0.15, 0.15])
+        )
     light_hair = sum(hair) > 420
     base = multiply(hair, (0.66, 0.60, 0.64) if light_hair else (0.66, 0.62, 0.68))
     glasses = "none"
@@ -140,9 +148,14 @@ def sample_traits(rng: np.random.Generator) -> Traits:
     if rng.random() < 0.28:
         options = ["earring", "earring", "headband"] if feminine else ["beanie", "earring"]
         extra = str(rng.choice(options))
+    if extra == "beanie" and style in ("spiky", "quiff", "curly_short", "afro_short", "messy"):
+        style = "side_part"
+    if style == "scarf":
+        extra = "none"
     lip_tint: Colour = (206, 92, 92) if dark < 0.6 else (150, 72, 70)
     lip_share = float(rng.uniform(0.35, 0.65)) if feminine else float(rng.uniform(0.15, 0.28))
     kinds = ["tee", "vneck", "shirt", "hoodie", "turtleneck", "jacket", "sweater"]
+    fold = float(rng.choice([0.0, 0.6, 1.0], p=[0.18, 0.3, 0.52]))
     return Traits(
         feminine=feminine,
         age=age,
@@ -157,7 +170,7 @@ def sample_traits(rng: np.random.Generator) -> Traits:
         hair_line=mix(multiply(base, (0.5, 0.48, 0.5)), (40, 24, 22), 0.35),
         hair_style=style,
         iris=IRISES[int(rng.integers(0, 3 if tone >= 5 else len(IRISES)))],
-        brow=mix(multiply(hair, (0.62, 0.56, 0.56)), line, 0.35),
+        brow=mix(multiply(hair, (0.62, 0.56, 0.56)), line, 0.75 if dyed else 0.35),
         lip=mix(skin, lip_tint, lip_share),
         cloth=CLOTHES[int(rng.integers(0, len(CLOTHES)))],
         cloth_kind=str(rng.choice(kinds)),
@@ -165,13 +178,16 @@ def sample_traits(rng: np.random.Generator) -> Traits:
         glasses=glasses,
         extra=extra,
         light=float(rng.choice([-1.0, 1.0])),
+        contrast=float(rng.choice([rng.uniform(0.0, 0.12), rng.uniform(0.35, 1.0)], p=[0.6, 0.4])),
+        mess=float(rng.beta(1.6, 1.8)),
         eye_size=float(rng.uniform(1.12, 1.32) + (0.04 if feminine else -0.02)),
+        eye_open=float(rng.uniform(0.84, 0.93) if fold == 0 else rng.uniform(0.90, 1.04)),
         eye_tilt=float(rng.uniform(-0.006, 0.016)),
-        lid_fold=float(rng.choice([0.0, 0.6, 1.0], p=[0.15, 0.3, 0.55])),
+        lid_fold=fold,
         brow_weight=float(rng.uniform(0.022, 0.034) if feminine else rng.uniform(0.030, 0.046)),
         brow_arch=float(rng.uniform(0.01, 0.04) if feminine else rng.uniform(0.0, 0.025)),
         brow_lift=float(rng.uniform(-0.012, 0.02)),
-        nose_width=float(rng.uniform(0.82, 1.05) + 0.14 * dark),
+        nose_width=float(rng.uniform(0.82, 1.05) + 0.14 * dark - (0.06 if feminine else 0.0)),
         nose_length=float(rng.normal(0, 0.015)),
         mouth_width=float(rng.uniform(0.9, 1.08)),
         lip_full=float(rng.uniform(0.8, 1.1) + 0.25 * dark + (0.1 if feminine else -0.1)),
