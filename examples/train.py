@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -182,7 +181,7 @@ def main() -> None:
     )
     progress = Progress()
     accelerator.register_for_checkpointing(ema, progress)
-    accelerator.init_trackers("tps_portrait", config=asdict(args))
+    accelerator.init_trackers("tps_portrait", config=args.loggable())
 
     if args.resume_from_checkpoint:
         checkpoint = find_checkpoint(args.resume_from_checkpoint, output / "checkpoints")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -125,6 +125,11 @@ class TrainingArguments(LossWeights):
             raise ConfigError(f"pair_fraction must lie in (0, 1]; got {self.pair_fraction}.")
         if self.push_to_hub and not self.hub_model_id:
             raise ConfigError("--push_to_hub needs --hub_model_id OWNER/NAME.")
+
+    def loggable(self) -> dict[str, int | float | str | bool]:
+        """The options as scalars, as TensorBoard wants them; the Hub token is left out."""
+        values = {k: v for k, v in asdict(self).items() if k != "hub_token"}
+        return {k: v if isinstance(v, int | float | str) else str(v) for k, v in values.items()}
 
     @property
     def style(self) -> str:

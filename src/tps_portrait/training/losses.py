@@ -92,10 +92,10 @@ def anchor_loss(drawn: Tensor, photo: Tensor, luma: float = 0.5) -> Tensor:
 
     Args:
         drawn: `(B, 3, H, W)` in [-1, 1].
-        photo: `(B, 3, H, W)` in [-1, 1], already smoothed.
+        photo: `(B, 3, H, W)` in [-1, 1]; what it has inside flat areas does not count.
         luma: weight of brightness beside that of colour; a style may be lighter than the photo.
     """
-    difference = F.avg_pool2d(drawn, 4) - F.avg_pool2d(photo, 4)
+    difference = F.avg_pool2d(drawn, 4) - smooth_regions(F.avg_pool2d(photo, 4))
     red, green, blue = difference.unbind(1)
     brightness = 0.299 * red + 0.587 * green + 0.114 * blue
     chroma = (blue - brightness).abs() * 0.564 + (red - brightness).abs() * 0.713

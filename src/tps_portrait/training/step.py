@@ -169,8 +169,7 @@ def generator_terms(
     if drawings.drawn_warped is not None and drawings.warped_drawn is not None:
         terms["invariance"] = losses.invariance_loss(drawings.drawn_warped, drawings.warped_drawn)
     if args.anchor_weight:
-        smooth = losses.smooth_regions(batch.photo)
-        terms["anchor"] = losses.anchor_loss(drawings.drawn, smooth)
+        terms["anchor"] = losses.anchor_loss(drawings.drawn, batch.photo)
     return terms
 
 

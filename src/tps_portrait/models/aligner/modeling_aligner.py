@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import LandmarkError
-from ...ops.landmarks import MEAN_FACE_68, apply_affine, border_points, fit_similarity
+from ...ops.landmarks import apply_affine, border_points, fit_similarity
+from ...ops.mean_face import MEAN_FACE_68
 from ...ops.tps import ThinPlateSpline, evaluate_tps, fit_tps, tps_grid, warp
 from ..base import PortraitPreTrainedModel
 from .configuration_aligner import TPSAlignerConfig
@@ -176,7 +177,7 @@ class TPSAligner(PortraitPreTrainedModel):
         return self.align(image, source, target)
 
     def _border(self, like: Tensor) -> Tensor:
-        border = border_points(self.config.border_points).to(like)
+        border = border_points(self.config.border_points, dtype=like.dtype, device=like.device)
         return border.expand(like.shape[0], -1, -1)
 
     def _region_grid(self, landmarks: Tensor, name: str) -> Tensor:

@@ -1,7 +1,6 @@
 """Configuration of the discriminators."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: `@strict` does not check types that are strings.
 from huggingface_hub.dataclasses import strict
 
 from ..base import PortraitConfig

@@ -1,7 +1,6 @@
 """Configuration of the style generator."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: `@strict` does not check types that are strings.
 from typing import Literal
 
 from huggingface_hub.dataclasses import strict
