@@ -73,10 +73,7 @@ def imports(name: str, path: Path, known: set[str], source: str | None = None) -
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                base = [PACKAGE, *home[: len(home) - node.level + 1]]
-            else:
-                base = []
+            base = [PACKAGE, *home[: len(home) - node.level + 1]] if node.level else []
             stem = ".".join([*base, *(node.module or "").split(".")]).rstrip(".")
             for alias in node.names:
                 inner = f"{stem}.{alias.name}"

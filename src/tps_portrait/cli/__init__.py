@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from .._version import __version__
 from ..errors import TPSPortraitError
 from . import doctor, stylize
+from .runtime import one_line
 
 _EPILOG = """\
 examples:
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TPSPortraitError as error:
         if options.debug:
             traceback.print_exc()
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("error: interrupted; results written so far are complete", file=sys.stderr)

@@ -189,12 +189,12 @@ def save_picture(image: Image, target: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    from PIL import Image as pil
+    from PIL import Image as PILImage
 
     kind = WRITABLE[target.suffix.lower()]
     if kind in _NO_ALPHA and image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = pil.alpha_composite(pil.new("RGBA", image.size, "white"), image).convert("RGB")
+        paper = PILImage.new("RGBA", image.size, "white")
+        image = PILImage.alpha_composite(paper, image.convert("RGBA")).convert("RGB")
     part = target.with_name(f".{target.name}.part")
     try:
         image.save(part, format=kind, **({"quality": 95} if kind in {"JPEG", "WEBP"} else {}))

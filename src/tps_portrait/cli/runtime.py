@@ -1,4 +1,4 @@
-"""What commands that run a style share: the device, the pipeline, quiet libraries."""
+"""What the commands share: messages, quiet libraries, the device, the pipeline."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import logging
 import warnings
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError
+from ..errors import ConfigError, TPSPortraitError
 
 if TYPE_CHECKING:
     import torch
 
     from ..pipeline import TPSPortraitPipeline
+
+
+def one_line(error: BaseException) -> str:
+    """Put the message of an error on one line, for a terminal or a log."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, TPSPortraitError) else f"{type(error).__name__}: {text}"
 
 
 def quiet_libraries() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputImageError, OutputError
-from .files import WRITABLE, Job, collect_inputs, is_url, plan_outputs, save_picture
-from .runtime import load_pipeline, quiet_libraries
+from .files import WRITABLE, Job, collect_inputs, plan_outputs, save_picture
+from .runtime import load_pipeline, one_line, quiet_libraries
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -137,10 +137,36 @@ def run(options: argparse.Namespace) -> int:
             failed += 1
             if options.debug:
                 traceback.print_exc()
-            message = " ".join(str(error).split())
-            tqdm.write(f"error: {job.source}: {message}", file=sys.stderr)
+            tqdm.write(f"error: {job.source}: {one_line(error)}", file=sys.stderr)
         else:
             tqdm.write(f"{job.source} -> {job.target}", file=sys.stdout)
     if failed and len(jobs) > 1:
         print(f"{failed} of {len(jobs)} pictures failed", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _draw(pipe: TPSPortraitPipeline, job: Job, options: argparse.Namespace) -> None:
+    from ..processing import load_image
+
+    photo = load_image(job.source)
+    result = pipe(
+        [photo],
+        strength=options.strength,
+        geometry_strength=options.geometry_strength,
+        mode=options.mode,
+        face_size=options.size,
+    )
+    if result.errors:
+        raise result.errors[0][1]
+    drawing = result.images[0]
+    save_picture(_beside(photo, drawing) if options.side_by_side else drawing, job.target)
+
+
+def _beside(photo: Image, drawing: Image) -> Image:
+    from PIL import Image as PILImage
+
+    mode = "RGBA" if "A" in photo.getbands() + drawing.getbands() else "RGB"
+    sheet = PILImage.new(mode, (photo.width + drawing.width, max(photo.height, drawing.height)))
+    sheet.paste(photo.convert(mode), (0, 0))
+    sheet.paste(drawing.convert(mode), (photo.width, 0))
+    return sheet

@@ -1,1 +1,1 @@
-
+"""The networks: one folder each, configuration and model."""

@@ -153,7 +153,15 @@ def fit_similarity(source: Tensor, target: Tensor) -> Tensor:
 
 
 def apply_affine(matrix: Tensor, points: Tensor) -> Tensor:
-    """Apply (..., 2, 3) matrices to points (..., N, 2); leading dimensions broadcast."""
+    """Apply affine maps to points; leading dimensions broadcast.
+
+    Args:
+        matrix: (..., 2, 3), the linear part and the translation in the last column.
+        points: (..., N, 2), (x, y) in the units of the translation.
+
+    Returns:
+        (..., N, 2).
+    """
     return points @ matrix[..., :2].mT + matrix[..., 2].unsqueeze(-2)
 
 
