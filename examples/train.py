@@ -87,7 +87,9 @@ def make_networks(args: TrainingArguments, examples: FaceSet) -> training_step.N
 
 def to_batch(rows: dict[str, torch.Tensor], augment: PhotoAugmentation) -> training_step.Batch:
     """Turn a collated batch into float pictures and augment the photos."""
-    photo, landmarks = augment(to_float(rows["photo"]), rows["photo_landmarks"])
+    photo, landmarks = augment(
+        to_float(rows["photo"]), rows["photo_landmarks"], rows["photo_mask"] / 255
+    )
     example = to_float(rows["example"])
     return training_step.Batch(photo, landmarks, example, rows["example_landmarks"])
 
@@ -97,7 +99,7 @@ def validation_batch(
 ) -> training_step.Batch:
     """Pick photos, each with the example that fits it best, for the sample grids."""
     chosen = torch.linspace(0, len(photos) - 1, min(count, len(photos))).round().long()
-    subset = FaceSet(photos.images[chosen], photos.landmarks[chosen], ("",) * len(chosen))
+    subset = photos.take(chosen.tolist())
     partners = PairDataset(subset, examples, pair_fraction=1e-9).partners[:, 0] % len(examples)
     return training_step.Batch(
         to_float(subset.images).to(device),

@@ -48,16 +48,16 @@ class WeightNormConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding)
         self.centre = centre
         self.gain = nn.Parameter(torch.ones(out_channels, 1, 1, 1))
-        nn.init.normal_(self.weight)
+        # Adam moves every weight by about the learning rate: start as small as an ordinary layer.
+        nn.init.normal_(self.weight, std=self.weight[0].numel() ** -0.5)
         nn.init.zeros_(_bias(self))
 
     def standardized_weight(self) -> Tensor:
         """Return the kernel that the convolution uses, of the shape of `weight`."""
         weight = self.weight
-        fan_in = weight[0].numel()
         if self.centre:
             weight = weight - weight.mean(dim=(1, 2, 3), keepdim=True)
-        scale = torch.rsqrt(weight.square().mean(dim=(1, 2, 3), keepdim=True) * fan_in + 1e-4)
+        scale = torch.rsqrt(weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-6)
         return weight * (scale * self.gain)
 
     def forward(self, input: Tensor) -> Tensor:

@@ -76,26 +76,91 @@ def random_light(photos: Tensor, strength: float = 1.0) -> Tensor:
     return (x * 2 - 1).clamp(-1, 1)
 
 
+def random_backgrounds(batch: int, size: tuple[int, int], device: torch.device) -> Tensor:
+    """Make up backgrounds: soft and hard-edged noise at several scales, from plain to busy.
+
+    Args:
+        batch: number of pictures.
+        size: (height, width).
+        device: where they shall lie.
+
+    Returns:
+        `(batch, 3, H, W)` in [-1, 1].
+    """
+    colour = torch.empty(batch, 3, 1, 1, device=device).uniform_(-0.9, 0.9)
+    grey = colour.mean(1, keepdim=True)
+    saturation = torch.rand(batch, 1, 1, 1, device=device).square()
+    result = (grey + (colour - grey) * saturation).expand(-1, -1, *size)
+    for cells in (2, 4, 7, 13, 24):
+        noise = torch.randn(batch, 3, cells, cells, device=device) * (2 / cells) ** 0.3
+        grey = noise.mean(1, keepdim=True)
+        noise = grey * 1.5 + (noise - grey) * 0.8 * saturation
+        soft = F.interpolate(noise, size, mode="bicubic", align_corners=False)
+        hard = F.interpolate(noise, size, mode="nearest")
+        pick = (torch.rand(batch, 1, 1, 1, device=device) < 0.5).float()
+        amount = torch.rand(batch, 1, 1, 1, device=device).square() * 0.5
+        result = result + amount * (pick * soft + (1 - pick) * hard)
+    return result.clamp(-1, 1)
+
+
+def replace_background(photos: Tensor, masks: Tensor, probability: float = 0.6) -> Tensor:
+    """Put people before other backgrounds, with a coloured garment where the matte ends.
+
+    Args:
+        photos: `(B, 3, H, W)` in [-1, 1].
+        masks: `(B, 1, H, W)` in [0, 1], 1 on the person.
+        probability: of a change, for each picture.
+
+    Returns:
+        `(B, 3, H, W)` in [-1, 1].
+    """
+    count, _, height, width = photos.shape
+    device = photos.device
+    scene = random_backgrounds(count, (height, width), device)
+    ys = torch.linspace(-1, 1, height, device=device).view(1, 1, -1, 1)
+    xs = torch.linspace(-1, 1, width, device=device).view(1, 1, 1, -1)
+    wide = torch.empty(count, 1, 1, 1, device=device).uniform_(0.7, 1.1)
+    high = torch.empty(count, 1, 1, 1, device=device).uniform_(0.2, 0.5)
+    shoulders = ((xs / wide).square() + ((ys - 1.2) / high).square() < 1).float()
+    dressed = (torch.rand(count, 1, 1, 1, device=device) < 0.7).float()
+    cloth = torch.empty(count, 3, 1, 1, device=device).uniform_(-1, 0.9)
+    scene = scene + shoulders * dressed * (cloth + 0.15 * (scene - scene.mean()) - scene)
+    change = (torch.rand(count, 1, 1, 1, device=device) < probability).float()
+    return photos + change * (1 - masks) * (scene - photos)
+
+
 class PhotoAugmentation(nn.Module):
     """What happens to the photos of a batch before anything is drawn from them.
 
     Args:
         strength: 0 (nothing) to 1.
+        backgrounds: probability of another background, where a photo has a matte.
     """
 
-    def __init__(self, strength: float = 1.0) -> None:
+    def __init__(self, strength: float = 1.0, backgrounds: float = 0.6) -> None:
         super().__init__()
         self.strength = strength
+        self.backgrounds = backgrounds
         self.camera = nn.Sequential(
             K.RandomGaussianBlur((5, 5), (0.3, 1.2), p=0.2 * strength),
             K.RandomGaussianNoise(std=0.04, p=0.25 * strength),
         )
 
     @torch.no_grad()
-    def forward(self, photos: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
-        """Augment `(B, 3, H, W)` in [-1, 1] and `(B, 68, 2)`; same shapes come back."""
+    def forward(self, photos: Tensor, landmarks: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Augment a batch.
+
+        Args:
+            photos: `(B, 3, H, W)` in [-1, 1].
+            landmarks: `(B, 68, 2)` in [-1, 1].
+            masks: `(B, 1, H, W)` in [0, 1].
+
+        Returns:
+            Photos and landmarks, of the same shapes.
+        """
         if self.strength == 0:
             return photos, landmarks
+        photos = replace_background(photos, masks, self.backgrounds * self.strength)
         photos, landmarks = random_similarity(photos, landmarks, self.strength)
         photos = self.camera(random_light(photos, self.strength)).clamp(-1, 1)
         return photos, landmarks

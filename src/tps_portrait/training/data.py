@@ -34,11 +34,14 @@ class FaceSet:
         images: `(N, 3, R, R)` uint8, RGB.
         landmarks: `(N, 68, 2)` float32, (x, y) in [-1, 1], align_corners=False.
         names: N names for messages.
+        masks: `(N, 1, R, R)` uint8, 255 on the person, 0 on the background; 255 throughout where
+            a picture has no mask.
     """
 
     images: Tensor
     landmarks: Tensor
     names: tuple[str, ...]
+    masks: Tensor
 
     def __len__(self) -> int:
         return len(self.names)
@@ -48,7 +51,14 @@ class FaceSet:
             torch.cat([self.images, other.images]),
             torch.cat([self.landmarks, other.landmarks]),
             self.names + other.names,
+            torch.cat([self.masks, other.masks]),
         )
+
+    def take(self, indices: Sequence[int]) -> FaceSet:
+        """Return the pictures at `indices`, in that order."""
+        index = torch.as_tensor(indices)
+        names = tuple(self.names[i] for i in index.tolist())
+        return FaceSet(self.images[index], self.landmarks[index], names, self.masks[index])
 
 
 def load_faces(
@@ -57,6 +67,7 @@ def load_faces(
     *,
     image_column: str = "image",
     landmarks_column: str = "landmarks",
+    mask_column: str = "mask",
     split: str = "train",
     name: str | None = None,
     limit: int | None = None,
@@ -72,6 +83,7 @@ def load_faces(
         resolution: side to which the pictures are resized.
         image_column: column of the pictures.
         landmarks_column: column of the landmarks, 68 x (x, y) in [-1, 1].
+        mask_column: optional column of mattes, white on the person.
         split: split to take of a Hub id.
         name: configuration of a Hub id.
         limit: read at most so many pictures.
@@ -85,12 +97,12 @@ def load_faces(
     """
     rows: Any
     if isinstance(source, str | Path) and Path(source).is_dir():
-        rows, label = _folder_rows(Path(source), image_column, landmarks_column), str(source)
+        rows, label = _folder_rows(Path(source), image_column, landmarks_column, mask_column), str(source)
     elif isinstance(source, str | Path):
         rows, label = _hub_rows(str(source), name, split), str(source)
     else:
         rows, label = source, type(source).__name__
-    images, landmarks, names, problems = [], [], [], []
+    images, landmarks, masks, names, problems = [], [], [], [], []
     for index, row in enumerate(rows):
         if limit is not None and len(images) >= limit:
             break
@@ -98,6 +110,7 @@ def load_faces(
         try:
             images.append(_read_image(row, image_column, resolution))
             landmarks.append(_read_landmarks(row, landmarks_column))
+            masks.append(_read_mask(row, mask_column, resolution))
             names.append(title)
         except (DatasetError, OSError, ValueError) as error:
             problems.append(f"{title}: {error}")
@@ -111,7 +124,9 @@ def load_faces(
         )
     if not names:
         raise DatasetError(f"{label} holds no pictures.")
-    return FaceSet(torch.stack(images), torch.stack(landmarks), tuple(names))
+    return FaceSet(
+        torch.stack(images), torch.stack(landmarks), tuple(names), torch.stack(masks)
+    )
 
 
 class PairDataset(Dataset[dict[str, Tensor]]):
@@ -157,11 +172,12 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         partner = int(self.partners[index, choice])
         flip_example = (partner >= len(self.examples)) != mirror
         partner %= len(self.examples)
-        photo, photo_landmarks = _take(self.photos, index, mirror)
-        example, example_landmarks = _take(self.examples, partner, flip_example)
+        photo, photo_landmarks, mask = _take(self.photos, index, mirror)
+        example, example_landmarks, _ = _take(self.examples, partner, flip_example)
         return {
             "photo": photo,
             "photo_landmarks": photo_landmarks,
+            "photo_mask": mask,
             "example": example,
             "example_landmarks": example_landmarks,
         }
@@ -203,14 +219,16 @@ def to_float(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1
 
 
-def _take(faces: FaceSet, index: int, mirror: bool) -> tuple[Tensor, Tensor]:
-    image, landmarks = faces.images[index], faces.landmarks[index]
+def _take(faces: FaceSet, index: int, mirror: bool) -> tuple[Tensor, Tensor, Tensor]:
+    image, landmarks, mask = faces.images[index], faces.landmarks[index], faces.masks[index]
     if mirror:
-        image, landmarks = image.flip(-1), flip_landmarks(landmarks[None])[0]
-    return image, landmarks
+        image, landmarks, mask = image.flip(-1), flip_landmarks(landmarks[None])[0], mask.flip(-1)
+    return image, landmarks, mask
 
 
-def _folder_rows(folder: Path, image_column: str, landmarks_column: str) -> list[dict[str, Any]]:
+def _folder_rows(
+    folder: Path, image_column: str, landmarks_column: str, mask_column: str
+) -> list[dict[str, Any]]:
     metadata = folder / "metadata.jsonl"
     pictures = {p.name for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES}
     if not metadata.is_file():
@@ -225,6 +243,8 @@ def _folder_rows(folder: Path, image_column: str, landmarks_column: str) -> list
         try:
             row = json.loads(line)
             row[image_column] = folder / row["file_name"]
+            if row.get(mask_column):
+                row[mask_column] = folder / row[mask_column]
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise DatasetError(
                 f"{metadata}, line {number}: not a JSON object with a `file_name` ({error})."
@@ -256,19 +276,33 @@ def _hub_rows(name: str, config: str | None, split: str) -> Any:
 def _read_image(row: dict[str, Any], column: str, resolution: int) -> Tensor:
     if column not in row:
         raise DatasetError(f"no column {column!r}; there are {', '.join(row)}")
-    value = row[column]
-    if isinstance(value, str | Path):
-        if not Path(value).is_file():
-            raise DatasetError("the file does not exist")
-        with Image.open(value) as opened:
-            image = opened.convert("RGB")
-    else:
-        image = value.convert("RGB")
+    image = _open(row[column], "RGB")
     if abs(image.width - image.height) > 1:
         raise DatasetError(
             f"the picture is {image.width}x{image.height}; training needs square face crops"
         )
-    pixels = torch.from_numpy(np.asarray(image, dtype=np.float32)).permute(2, 0, 1)[None]
+    return _resized(image, resolution)
+
+
+def _read_mask(row: dict[str, Any], column: str, resolution: int) -> Tensor:
+    if row.get(column) is None:
+        return torch.full((1, resolution, resolution), 255, dtype=torch.uint8)
+    return _resized(_open(row[column], "L"), resolution)
+
+
+def _open(value: Any, mode: str) -> Image.Image:
+    if not isinstance(value, str | Path):
+        converted: Image.Image = value.convert(mode)
+        return converted
+    if not Path(value).is_file():
+        raise DatasetError(f"the file {Path(value).name} does not exist")
+    with Image.open(value) as opened:
+        return opened.convert(mode)
+
+
+def _resized(image: Image.Image, resolution: int) -> Tensor:
+    array = np.asarray(image, dtype=np.float32)
+    pixels = torch.from_numpy(array if array.ndim == 3 else array[..., None]).permute(2, 0, 1)[None]
     if image.size != (resolution, resolution):
         pixels = F.interpolate(
             pixels, (resolution, resolution), mode="bicubic", antialias=True, align_corners=False
