@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from ..errors import TPSPortraitError
+from ..hub.styles import BUNDLED_FOLDER, bundled_styles
 from .runtime import choose_device, load_pipeline, one_line, quiet_libraries
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         "platform": platform.platform(),
         "packages": {name: _version_of(name) for name in (*_NEEDED, *_OPTIONAL)},
         "device": _device_facts(options.device),
-        "styles": bundled_styles(),
+        "styles": _style_sizes(),
     }
     try:
         report["self_test"] = {"passed": True, **_self_test(options.style, options.device)}
@@ -103,16 +104,11 @@ def _device_facts(name: str) -> dict[str, Any]:
     return facts
 
 
-def bundled_styles() -> dict[str, float]:
-    """List the styles in the package.
-
-    Returns:
-        The size in MB of each style's files, by name.
-    """
-    folders = (path.parent for path in sorted(_PACKAGE.glob("styles/*/model_index.json")))
+def _style_sizes() -> dict[str, float]:
+    """Megabytes of each bundled style's files."""
     return {
-        folder.name: round(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6, 2)
-        for folder in folders
+        name: round(sum(f.stat().st_size for f in (BUNDLED_FOLDER / name).rglob("*")) / 1e6, 2)
+        for name in bundled_styles()
     }
 
 
