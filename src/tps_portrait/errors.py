@@ -1,8 +1,8 @@
 """The exceptions a user of tps_portrait can meet.
 
 Every message says what was wrong, with which input, and what to do about it. Each leaf also derives
-from the built-in exception that fits it best, so that callers who do not know this library can still
-catch `ValueError` or `OSError`.
+from the built-in exception that fits it best, so that callers who do not know this library can
+still catch `ValueError` or `OSError`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class NoFaceError(InputImageError):
 
 
 class LandmarkError(TPSPortraitError, ValueError):
-    """Landmarks or control points cannot define a warp (too few, duplicate, collinear, not finite)."""
+    """Landmarks or control points cannot define a warp: too few, doubled, collinear, not finite."""
 
 
 class ConfigError(TPSPortraitError, ValueError):

@@ -83,7 +83,7 @@ class PortraitPreTrainedModel(PreTrainedModel):
         """Keep the initialisation of the constructor."""
 
     @classmethod
-    def from_pretrained(  # type: ignore[override]
+    def from_pretrained(
         cls: type[_Model],
         pretrained_model_name_or_path: str | os.PathLike[str],
         *model_args: Any,
@@ -127,8 +127,8 @@ class PortraitPreTrainedModel(PreTrainedModel):
             if type(error).__name__ != "SafetensorError":
                 raise
             raise ModelFileError(
-                f"The weights of {cls.__name__} in {where} are damaged or not safetensors: {error}. "
-                "Download or save them again."
+                f"The weights of {cls.__name__} in {where} are damaged or not safetensors: {error}."
+                " Download or save them again."
             ) from error
         problems = [
             f"{label}: {', '.join(sorted(map(str, info[key]))[:5])}"
@@ -145,7 +145,8 @@ class PortraitPreTrainedModel(PreTrainedModel):
                 "The file is incomplete or belongs to another configuration; save or download "
                 "it again."
             )
-        return (model, info) if wants_info else model
+        loaded: Any = (model, info) if wants_info else model
+        return loaded
 
     @classmethod
     def _load_config(cls, where: str, name: str, **kwargs: Any) -> PortraitConfig:

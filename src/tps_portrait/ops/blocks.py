@@ -1,8 +1,8 @@
 """Convolution blocks whose normalisation folds into plain convolutions for inference.
 
 Two kinds of norm are offered. `weight`: scaled weight standardisation (Brock et al., 2021,
-arXiv 2101.08692), which normalises the kernel instead of the picture, so that a picture is drawn the
-same way whatever stands beside it in the batch, at training and at inference. `batch`: batch
+arXiv 2101.08692), which normalises the kernel instead of the picture, so that a picture is drawn
+the same way whatever stands beside it in the batch, at training and at inference. `batch`: batch
 normalisation. Instance normalisation is left out on purpose: it cannot fold, and costs 1.4 to 3
 times the time on phones.
 """
@@ -122,11 +122,14 @@ class ConvNorm(nn.Module):
             weight, bias = conv.standardized_weight(), _bias(conv)
         else:
             norm = self.norm
-            if not isinstance(norm, nn.BatchNorm2d) or norm.running_var is None:
+            if not isinstance(norm, nn.BatchNorm2d):
                 raise TypeError(f"cannot fold {type(norm).__name__} into a convolution")
-            factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+            mean, variance = norm.running_mean, norm.running_var
+            if mean is None or variance is None:
+                raise TypeError("cannot fold batch normalisation without running statistics")
+            factor = norm.weight * torch.rsqrt(variance + norm.eps)
             weight = conv.weight * factor[:, None, None, None]
-            bias = norm.bias - norm.running_mean * factor
+            bias = norm.bias - mean * factor
         plain = nn.Conv2d(
             conv.in_channels,
             conv.out_channels,

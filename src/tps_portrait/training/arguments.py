@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,8 +29,8 @@ class LossWeights:
         0.5, "Photo drawn in the example's geometry (feature warp) against untouched examples."
     )
     cycle_weight: float = _option(2.0, "Geometry-aware cycle, both ways.")
-    invariance_weight: float = _option(4.0, "Deformation invariance G(W(x)) = W(G(x)).")
-    anchor_weight: float = _option(4.0, "Colour of large areas stays that of the photo.")
+    invariance_weight: float = _option(2.0, "Deformation invariance G(W(x)) = W(G(x)).")
+    anchor_weight: float = _option(3.0, "Colour of large areas stays that of the photo.")
     r1_weight: float = _option(0.0, "R1 gradient penalty on real examples.")
 
 
@@ -62,8 +62,8 @@ class TrainingArguments(LossWeights):
     reconstruction_steps: int = _option(
         200, "Steps at the start in which G only learns to repeat a smoothed photo."
     )
-    learning_rate: float = _option(2e-4, "Learning rate of the generators.")
-    discriminator_learning_rate: float = _option(2e-4, "Learning rate of the discriminators.")
+    learning_rate: float = _option(5e-4, "Learning rate of the generators.")
+    discriminator_learning_rate: float = _option(3e-4, "Learning rate of the discriminators.")
     adam_beta1: float = _option(0.5, "First Adam moment.")
     adam_beta2: float = _option(0.99, "Second Adam moment.")
     lr_scheduler: str = _option("constant", "Schedule, as in diffusers: constant, linear, cosine…")
@@ -79,8 +79,8 @@ class TrainingArguments(LossWeights):
     discriminator_augmentation: float = _option(
         0.5, "Probability of each augmentation of what the discriminators see."
     )
-    unaligned_every: int = _option(2, "Compute the unaligned and cycle terms every N steps.")
-    invariance_every: int = _option(2, "Compute the deformation term every N steps.")
+    unaligned_every: int = _option(3, "Compute the unaligned and cycle terms every N steps.")
+    invariance_every: int = _option(3, "Compute the deformation term every N steps.")
     checkpointing_steps: int = _option(500, "Write a checkpoint every N steps.")
     checkpoints_total_limit: int | None = _option(2, "Keep at most this many checkpoints.")
     resume_from_checkpoint: str | None = _option(None, "A checkpoint folder, or `latest`.")
@@ -186,7 +186,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     for name, value in values.items():
         default = known[name].default
         # YAML reads 2e-4 as text.
-        if isinstance(default, float) and default is not MISSING:
+        if isinstance(default, float):
             try:
                 values[name] = float(value)
             except (TypeError, ValueError) as error:

@@ -220,5 +220,3 @@ def random_deformation(
     corners = corners.expand(batch, -1, -1)
     spline = fit_tps(torch.cat([lattice, corners], 1), torch.cat([moved, corners], 1))
     return tps_grid(spline, size)
-
-

@@ -97,12 +97,17 @@ def load_faces(
     """
     rows: Any
     if isinstance(source, str | Path) and Path(source).is_dir():
-        rows, label = _folder_rows(Path(source), image_column, landmarks_column, mask_column), str(source)
+        rows = _folder_rows(Path(source), image_column, landmarks_column, mask_column)
+        label = str(source)
     elif isinstance(source, str | Path):
         rows, label = _hub_rows(str(source), name, split), str(source)
     else:
         rows, label = source, type(source).__name__
-    images, landmarks, masks, names, problems = [], [], [], [], []
+    images: list[Tensor] = []
+    landmarks: list[Tensor] = []
+    masks: list[Tensor] = []
+    names: list[str] = []
+    problems: list[str] = []
     for index, row in enumerate(rows):
         if limit is not None and len(images) >= limit:
             break
@@ -124,9 +129,7 @@ def load_faces(
         )
     if not names:
         raise DatasetError(f"{label} holds no pictures.")
-    return FaceSet(
-        torch.stack(images), torch.stack(landmarks), tuple(names), torch.stack(masks)
-    )
+    return FaceSet(torch.stack(images), torch.stack(landmarks), tuple(names), torch.stack(masks))
 
 
 class PairDataset(Dataset[dict[str, Tensor]]):
@@ -322,5 +325,5 @@ def _read_landmarks(row: dict[str, Any], column: str) -> Tensor:
     if landmarks.abs().max() > 2:
         raise DatasetError(f"{column} must be normalised to [-1, 1]; they look like pixels")
     if landmarks[36:42, 0].mean() >= landmarks[42:48, 0].mean():
-        raise DatasetError(f"{column}: the eyes are swapped (iBUG order begins at the person's right)")
+        raise DatasetError(f"{column}: the eyes are swapped; the person's right one comes first")
     return landmarks

@@ -195,8 +195,9 @@ def weighted_sum(terms: Terms, args: TrainingArguments) -> Tensor:
     for name, value in terms.items():
         if not torch.isfinite(value) or value.abs() > 1e4:
             raise TrainingDivergedError(
-                f"The loss {name!r} became {float(value):g}. Training stopped; the last checkpoint "
-                "is good. Resume from it with a lower --learning_rate, or with --mixed_precision no."
+                f"The loss {name!r} became {float(value):g}. Training stopped; the last "
+                "checkpoint is good. Resume from it with a lower --learning_rate, or with "
+                "--mixed_precision no."
             )
     return torch.stack([weights.get(name, 1.0) * value for name, value in terms.items()]).sum()
 

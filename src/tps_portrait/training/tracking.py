@@ -1,4 +1,4 @@
-"""What a run leaves for people to look at: losses as JSON lines and TensorBoard, sample grids as PNG."""
+"""What a run leaves to look at: losses as JSON lines and in TensorBoard, sample grids as PNG."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,15 +25,14 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         widths = [3, *channels]
         self.layers = nn.ModuleList(
-            spectral_norm(nn.Conv2d(a, b, 4, 2, 1))
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            spectral_norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in pairwise(widths)
         )
         self.heads = nn.ModuleList(
             spectral_norm(nn.Conv2d(c, 1, 3, 1, 1)) for c in channels[-heads:]
         )
 
     def forward(self, pixel_values: Tensor) -> list[Tensor]:
-        """Judge `(B, 3, H, W)` pictures in [-1, 1]; returns logits `(B, 1, h, w)`, fine to coarse."""
+        """Judge `(B, 3, H, W)` pictures in [-1, 1] by logits `(B, 1, h, w)`, fine to coarse."""
         logits = []
         first = len(self.layers) - len(self.heads)
         for index, layer in enumerate(self.layers):
@@ -56,7 +56,7 @@ class PortraitDiscriminator(PortraitPreTrainedModel):
 
     def __init__(self, config: PortraitDiscriminatorConfig) -> None:
         super().__init__(config)
-        self.picture = PatchDiscriminator(list(config.channels), heads=2)
+        self.picture = PatchDiscriminator(list(config.channels), heads=3)
         kinds = dict.fromkeys(_kind(region) for region in config.regions)
         self.parts = nn.ModuleDict(
             {kind: PatchDiscriminator(list(config.part_channels)) for kind in kinds}
