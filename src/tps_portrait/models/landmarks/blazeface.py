@@ -1,8 +1,8 @@
 """BlazeFace detectors, short and full range, in plain torch (arXiv 1907.05047).
 
-Both look at a letterboxed square picture and predict, for every anchor, a score and sixteen numbers:
-box centre, box size and six key points (right eye, left eye, nose tip, mouth, right and left ear).
-"right" is the person's right.
+Both look at a letterboxed square picture and predict, for every anchor, a score and sixteen
+numbers: box centre, box size and six key points (right eye, left eye, nose tip, mouth, right and
+left ear). "right" is the person's right.
 """
 
 from __future__ import annotations
@@ -77,13 +77,9 @@ class ShortRangeDetector(BlazeFaceDetector):
         self.fine = nn.Sequential(
             *(BlazeBlock(a, b, s) for a, b, s in zip(widths, widths[1:], strides, strict=False))
         )
-        self.coarse = nn.Sequential(
-            BlazeBlock(88, 96, 2), *(BlazeBlock(96, 96) for _ in range(4))
-        )
+        self.coarse = nn.Sequential(BlazeBlock(88, 96, 2), *(BlazeBlock(96, 96) for _ in range(4)))
         self.scores = nn.ModuleList((nn.Conv2d(88, 2, 1), nn.Conv2d(96, 6, 1)))
-        self.values = nn.ModuleList(
-            (nn.Conv2d(88, 2 * _VALUES, 1), nn.Conv2d(96, 6 * _VALUES, 1))
-        )
+        self.values = nn.ModuleList((nn.Conv2d(88, 2 * _VALUES, 1), nn.Conv2d(96, 6 * _VALUES, 1)))
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """Predict.
@@ -102,7 +98,7 @@ class ShortRangeDetector(BlazeFaceDetector):
 
 
 class FullRangeDetector(BlazeFaceDetector):
-    """Finds small faces too (up to about 5 m from a camera): a feature pyramid, one anchor a cell."""
+    """Finds small faces too (up to about 5 m from a camera) with a feature pyramid."""
 
     size = 192
     grids = ((48, 1),)

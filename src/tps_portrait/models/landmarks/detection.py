@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -42,6 +42,11 @@ class Candidate:
     values: Tensor
 
     @property
+    def keypoints(self) -> Tensor:
+        """Six (x, y)."""
+        return self.values[2:]
+
+    @property
     def box(self) -> Tensor:
         """x1, y1, x2, y2."""
         return self.values[:2].flatten()
@@ -52,7 +57,10 @@ class Candidate:
         Args:
             scale: side of the crop divided by the larger side of the box.
         """
-        (cx, cy), (w, h) = self.values[:2].mean(0).tolist(), (self.values[1] - self.values[0]).tolist()
+        (cx, cy), (w, h) = (
+            self.values[:2].mean(0).tolist(),
+            (self.values[1] - self.values[0]).tolist(),
+        )
         dx, dy = (self.values[3] - self.values[2]).tolist()
         return Square(cx, cy, max(w, h) * scale, math.atan2(dy, dx))
 
@@ -100,7 +108,7 @@ def search(
 
     Args:
         detector: one of the two.
-        images: `(3, H, W)` pictures, uint8 or float in [0, 255], on the detector's device.
+        images: `(3, H, W)` uint8 pictures on the detector's device.
         views: what to look at.
         threshold: least probability.
 
@@ -126,7 +134,7 @@ def search(
 
 
 def _is_cut(candidate: Candidate, view: View) -> bool:
-    """Whether an inner edge of the view runs through the face; a neighbouring view has all of it."""
+    """Whether an inner edge of the view cuts the face; a neighbouring view has all of it."""
     (x1, y1), (x2, y2) = candidate.values[:2].tolist()
     near = 0.05 * max(x2 - x1, y2 - y1)
     left, top, right, bottom = view.box
@@ -164,9 +172,9 @@ def unique(candidates: list[Candidate], overlap: float) -> list[Candidate]:
     """Drop what other views found again.
 
     Args:
-        candidates: of one picture, from all its views.
-        overlap: intersection over union above which the worse of two is dropped; so is one that lies
-            for the most part inside a better one.
+        candidates: of one picture, from several views of one detector.
+        overlap: intersection over union above which the worse of two is dropped; so is one that
+            lies for the most part inside a better one.
 
     Returns:
         The kept candidates, best first.
@@ -176,6 +184,27 @@ def unique(candidates: list[Candidate], overlap: float) -> list[Candidate]:
         if not any(same_place(candidate.box, other.box, overlap) for other in kept):
             kept.append(candidate)
     return kept
+
+
+def combine(precise: list[Candidate], rough: list[Candidate], overlap: float) -> list[Candidate]:
+    """Join the unique candidates of two detectors.
+
+    Args:
+        precise: of the detector that places faces better: these places are kept.
+        rough: of the other one, which adds faces, and its score where it is higher.
+        overlap: as for `unique`.
+
+    Returns:
+        The candidates of one picture, best first.
+    """
+    joined = list(precise)
+    for candidate in rough:
+        twins = [i for i, c in enumerate(joined) if same_place(c.box, candidate.box, overlap)]
+        if not twins:
+            joined.append(candidate)
+        elif candidate.score > joined[twins[0]].score:
+            joined[twins[0]] = replace(joined[twins[0]], score=candidate.score)
+    return sorted(joined, key=lambda c: -c.score)
 
 
 def same_place(first: Tensor, second: Tensor, overlap: float) -> bool:

@@ -6,6 +6,7 @@ early feature map and refined by networks of their own.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -27,8 +28,8 @@ class MeshOutput(NamedTuple):
     """What the mesh says about a crop.
 
     Attributes:
-        mesh: `(B, 478, 3)`: x and y in crop pixels (0 to 192, the centre of pixel i at i + 0.5), z in
-            the same unit, smaller is nearer.
+        mesh: `(B, 478, 3)`: x and y in crop pixels (0 to 192, the centre of pixel i at i + 0.5), z
+            in the same unit, smaller is nearer.
         presence: `(B,)` probability that the crop shows a face.
     """
 
@@ -40,7 +41,7 @@ def _blocks(*widths: int, stride: int = 1) -> list[nn.Module]:
     """Blocks between consecutive widths; only the first has the stride."""
     return [
         BlazeBlock(a, b, stride if i == 0 else 1, prelu=True)
-        for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False))
+        for i, (a, b) in enumerate(pairwise(widths))
     ]
 
 

@@ -22,8 +22,8 @@ class Face:
         score: probability of a face, in [0, 1].
         keypoints: `(6, 2)` right and left pupil, nose tip, mouth, right and left ear.
         landmarks: `(68, 2)` in iBUG order, 0-based.
-        mesh: `(478, 3)` MediaPipe's face mesh with irises; z in pixels, smaller is nearer, 0 near the
-            centre of the head.
+        mesh: `(478, 3)` MediaPipe's face mesh with irises; z in pixels, smaller is nearer, 0
+            near the centre of the head.
     """
 
     box: Tensor

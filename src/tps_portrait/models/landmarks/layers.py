@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,7 +23,10 @@ class SameConv2d(nn.Conv2d):
         """
         pads: list[int] = []
         for size, kernel, stride in zip(
-            reversed(input.shape[2:]), reversed(self.kernel_size), reversed(self.stride), strict=True
+            reversed(input.shape[2:]),
+            reversed(self.kernel_size),
+            reversed(self.stride),
+            strict=True,
         ):
             total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             pads += [total // 2, total - total // 2]
@@ -54,7 +59,7 @@ class BlazeBlock(nn.Module):
         super().__init__()
         widths = [channels, out_channels] if middle is None else [channels, middle, out_channels]
         layers: list[nn.Module] = []
-        for index, (width, after) in enumerate(zip(widths, widths[1:], strict=False)):
+        for index, (width, after) in enumerate(pairwise(widths)):
             if index:
                 layers.append(nn.ReLU())
             layers += [

@@ -16,7 +16,7 @@ from . import topology as top
 from .blazeface import FullRangeDetector, ShortRangeDetector
 from .configuration_landmarks import FaceLandmarkerConfig
 from .cropping import Square, cut
-from .detection import View, same_place, search, tiles, unique
+from .detection import Candidate, View, combine, same_place, search, tiles, unique
 from .face_mesh import CROP_SIZE, AttentionMesh, MeshOutput
 from .faces import Face
 
@@ -27,10 +27,11 @@ _MIN_SIDE = 32
 class FaceLandmarker(PortraitPreTrainedModel):
     """Finds faces and their landmarks in photographs, paintings and drawings.
 
-    Two BlazeFace detectors propose faces: short range over the whole picture, full range over the
-    whole picture and, where it is large, over overlapping tiles. An attention mesh then places 478
-    points, twice: the second crop follows the first landmarks. It always computes in float32, whatever
-    type it is loaded as or moved to; files hold float16, which is exact for these weights.
+    Two BlazeFace detectors propose faces: both over the whole picture, and full range also over
+    overlapping tiles where the picture is large and shows no large face. An attention mesh then
+    places 478 points, twice: the second crop follows the first landmarks. It always computes in
+    float32, whatever type it is loaded as or moved to; files hold float16, which is exact for
+    these weights.
 
     Source: BlazeFace, arXiv 1907.05047; attention mesh, arXiv 2006.10962; weights of MediaPipe
     (Apache-2.0), see NOTICE.
@@ -47,7 +48,7 @@ class FaceLandmarker(PortraitPreTrainedModel):
         self.post_init()
 
     @classmethod
-    def from_pretrained(  # type: ignore[override]
+    def from_pretrained(
         cls,
         pretrained_model_name_or_path: str | os.PathLike[str],
         *model_args: Any,
@@ -133,21 +134,23 @@ class FaceLandmarker(PortraitPreTrainedModel):
         if max_faces is not None and max_faces < 1:
             raise ConfigError(f"max_faces must be at least 1 or None, got {max_faces}.")
         pictures = [self._picture(image, index) for index, image in enumerate(images)]
-        squares: list[tuple[int, float, Square]] = []
         with torch.autocast(self.device.type, enabled=False):
-            for item, candidates in enumerate(self._candidates(pictures, threshold)):
-                squares += [(item, c.score, c.square(self.config.crop_scale)) for c in candidates]
-            meshes, presences = self._landmark(pictures, [(i, s) for i, _, s in squares])
+            found = [
+                (item, candidate)
+                for item, candidates in enumerate(self._candidates(pictures, threshold))
+                for candidate in candidates
+            ]
+            squares = [(item, c.square(self.config.crop_scale)) for item, c in found]
+            meshes, presences = self._landmark(pictures, squares)
         faces: list[list[Face]] = [[] for _ in pictures]
-        for (item, score, _), mesh, presence in zip(squares, meshes, presences, strict=True):
-            face = Face.from_mesh(mesh, score)
-            known = any(
+        for (item, candidate), mesh, presence in zip(found, meshes, presences, strict=True):
+            face = Face.from_mesh(mesh, candidate.score)
+            if self._agrees(candidate, face, presence) and not any(
                 same_place(face.box, other.box, self.config.overlap_threshold)
                 for other in faces[item]
-            )
-            if presence >= self.config.presence_threshold and not known:
+            ):
                 faces[item].append(face)
-        return [sorted(found, key=_area, reverse=True)[:max_faces] for found in faces]
+        return [sorted(some, key=_area, reverse=True)[:max_faces] for some in faces]
 
     @torch.no_grad()
     def track(self, image: Tensor, previous: Face) -> Face | None:
@@ -189,21 +192,31 @@ class FaceLandmarker(PortraitPreTrainedModel):
             )
         return image.to(self.device)
 
-    def _candidates(self, pictures: list[Tensor], threshold: float) -> list[list[Any]]:
-        sizes = [(picture.shape[1], picture.shape[2]) for picture in pictures]
-        whole = [View(item, (0, 0, w, h)) for item, (h, w) in enumerate(sizes)]
+    def _candidates(self, pictures: list[Tensor], threshold: float) -> list[list[Candidate]]:
+        config = self.config
+        whole = [
+            View(item, (0, 0, picture.shape[2], picture.shape[1]))
+            for item, picture in enumerate(pictures)
+        ]
+        fine = search(self.full_range, pictures, whole, threshold)
         parts = [
             view
-            for item, (h, w) in enumerate(sizes)
-            for view in tiles(item, h, w, self.config.tile_size, self.config.max_tiles)
+            for item, picture in enumerate(pictures)
+            if not _has_large(fine[item], config.prominent_size * max(picture.shape[1:]))
+            for view in tiles(
+                item, picture.shape[1], picture.shape[2], config.tile_size, config.max_tiles
+            )
         ]
-        found: list[list[Any]] = [[] for _ in pictures]
-        for detector, views in ((self.short_range, whole), (self.full_range, whole + parts)):
-            for view, candidates in zip(
-                views, search(detector, pictures, views, threshold), strict=True
-            ):
-                found[view.item] += candidates
-        return [unique(candidates, self.config.overlap_threshold) for candidates in found]
+        strict_threshold = max(threshold, config.tile_threshold)
+        found = search(self.full_range, pictures, parts, strict_threshold)
+        for view, candidates in zip(parts, found, strict=True):
+            fine[view.item] += candidates
+        rough = search(self.short_range, pictures, whole, threshold)
+        overlap = config.overlap_threshold
+        return [
+            combine(unique(precise, overlap), unique(others, overlap), overlap)
+            for precise, others in zip(fine, rough, strict=True)
+        ]
 
     def _landmark(
         self,
@@ -231,8 +244,17 @@ class FaceLandmarker(PortraitPreTrainedModel):
             presences += output.presence.tolist()
         return meshes, presences
 
+    def _agrees(self, candidate: Candidate, face: Face, presence: float) -> bool:
+        """Whether detector and mesh mean the same face: fists and discs fool one, seldom both."""
+        distance = (candidate.keypoints[:4] - face.keypoints[:4]).norm(dim=1).mean()
+        side = (face.box[2:] - face.box[:2]).max()
+        return (
+            presence >= self.config.presence_threshold
+            and float(distance / side) <= self.config.keypoint_tolerance
+        )
+
     def _follow(self, mesh: Tensor) -> Square:
-        """The crop around landmarks: level with the outer eye corners, scaled like a detection's."""
+        """The crop around landmarks, level with the outer eye corners."""
         plane = mesh[:, :2]
         dx, dy = (plane[top.EYE_LINE[1]] - plane[top.EYE_LINE[0]]).tolist()
         angle = math.atan2(dy, dx)
@@ -247,6 +269,10 @@ class FaceLandmarker(PortraitPreTrainedModel):
 def _to_picture(mesh: Tensor, square: Square) -> Tensor:
     plane = square.to_picture(mesh[:, :2] / CROP_SIZE)
     return torch.cat((plane, mesh[:, 2:] * (square.side / CROP_SIZE)), 1)
+
+
+def _has_large(candidates: list[Candidate], side: float) -> bool:
+    return any(float((c.box[2:] - c.box[:2]).max()) >= side for c in candidates)
 
 
 def _area(face: Face) -> float:

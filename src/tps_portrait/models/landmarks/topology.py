@@ -1,7 +1,8 @@
-"""Index tables of the face mesh: which vertices the refinement heads replace, and the 68-point layout.
+"""Index tables of the face mesh: vertices that refinement heads replace, and the 68-point layout.
 
-The mesh has 468 vertices and ten more for the irises (468 to 472 the person's right, 473 to 477 the
-left; the first of each five is the centre). "right" is the person's right, on the left of a picture.
+The mesh has 468 vertices and ten more for the irises (468 to 472 the person's right, 473 to 477
+the left; the first of each five is the centre). "right" is the person's right, on the left of a
+picture.
 """
 
 from __future__ import annotations
