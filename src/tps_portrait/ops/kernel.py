@@ -1,42 +1,50 @@
-"""Numerics below the thin-plate spline: its kernel, and fast evaluation of kernel sums on pixel grids.
+"""Numerics below the thin-plate spline: its kernel, and fast kernel sums on pixel grids.
 
 The kernel U(r) = r^2 log r is smooth except at r = 0, where its second derivative has a logarithmic
-singularity. A kernel sum on a dense grid is therefore split like a particle-mesh sum: a smooth kernel,
-equal to U beyond a radius R and to a Taylor polynomial of it inside, is summed on a coarse grid and
-interpolated; the difference, which is zero beyond R, is added in a small window around each centre.
+singularity. A kernel sum on a dense grid is therefore split like a particle-mesh sum. A smooth
+kernel, equal to U beyond a radius R and to a Taylor polynomial of it in r^2 within, is summed on a
+coarse lattice and interpolated by splines; the difference, zero beyond R, is summed over the pixels
+of a small window around each centre.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import lru_cache
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-_TAPS = 6  # points of the Lagrange interpolation along each axis
-_PAD = _TAPS // 2 - 1  # coarse nodes needed beyond each edge of [-1, 1]
-_RADIUS_CELLS = 4  # R in coarse cells
-_TAYLOR_DEGREE = 5
-_MIN_CELLS = 64
-_CELL_PIXELS = 8
+_Axis = tuple[float, float, int]  # first position, step, number of positions
+_Array = npt.NDArray[np.float64]
+
+_SPLINE_DEGREE = 7
+_PAD = 3  # coarse nodes beyond each edge of [-1, 1], where spline interpolation is less accurate
+_RADIUS_CELLS = 6  # R in coarse cells
+_TAYLOR_DEGREE = 7
+_MIN_CELLS = 96
+_CELL_PIXELS = 16 / 3
+_CPU_CHUNK = 1 << 17  # kernel values computed at once on a CPU: 1 MiB stays in its cache
+_GPU_CHUNK = 1 << 25  # ... and elsewhere: 256 MiB
 
 
 def kernel_dtype(device: torch.device) -> torch.dtype:
-    """The precision of kernel sums on a device: float64, or float32 where there is no float64 (MPS)."""
+    """The precision of kernel sums: float64, or float32 where there is none (MPS)."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 def tps_kernel(squared_distance: Tensor) -> Tensor:
     """U = r^2 log r of squared distances r^2, any shape; value and gradient are 0 at r = 0."""
     tiny = torch.finfo(squared_distance.dtype).tiny
-    return 0.5 * squared_distance * squared_distance.clamp_min(tiny).log()
+    return squared_distance * squared_distance.clamp_min(tiny).log() * 0.5
 
 
 def pixel_centers(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Normalised coordinates (2i + 1) / size - 1 of the pixel centres along one axis, (size,)."""
-    index = torch.arange(
-        size, dtype=torch.float64 if device.type != "mps" else dtype, device=device
-    )
+    index = torch.arange(size, dtype=kernel_dtype(device), device=device)
     return ((2 * index + 1) / size - 1).to(dtype)
 
 
@@ -46,16 +54,19 @@ def coarse_cells(size: tuple[int, int]) -> int:
 
 
 def coarse_is_worthwhile(size: tuple[int, int]) -> bool:
-    """Whether a coarse grid has clearly fewer points than the dense grid of `size` (H, W)."""
+    """Whether a coarse lattice has clearly fewer points than the dense grid of `size` (H, W)."""
     return size[0] * size[1] > 2 * (coarse_cells(size) + 2 * _PAD + 1) ** 2
 
 
-def kernel_sum_grid(centers: Tensor, weights: Tensor, size: tuple[int, int]) -> Tensor:
-    """Sum of weighted kernels at every pixel centre, by a coarse sum, interpolation and correction.
+def kernel_sum_grid(
+    centers: Tensor, weights: Tensor, affine: Tensor, size: tuple[int, int]
+) -> Tensor:
+    """Kernel sum plus affine part at every pixel centre, by way of the coarse lattice.
 
     Args:
         centers: (B or 1, N, 2), normalised (x, y).
         weights: (B, N, 2).
+        affine: (B, 3, 2), rows for 1, x and y.
         size: (H, W) of the grid.
 
     Returns:
@@ -63,82 +74,132 @@ def kernel_sum_grid(centers: Tensor, weights: Tensor, size: tuple[int, int]) -> 
     """
     height, width = size
     cells = coarse_cells(size)
-    radius = _RADIUS_CELLS * 2.0 / cells
     step = 2.0 / cells
-    nodes = torch.arange(-_PAD, cells + _PAD + 1, dtype=centers.dtype, device=centers.device)
-    nodes = nodes * step - 1
-    delta = (nodes - centers.unsqueeze(-1)).square()  # (B, N, 2, G)
-    squared = delta[:, :, 1, :, None] + delta[:, :, 0, None, :]
-    coarse = weights.mT @ _smooth_kernel(squared, radius).flatten(2)
-    coarse = coarse.unflatten(-1, (len(nodes), len(nodes)))  # (B, 2, G, G)
-    rows = _interpolation_matrix(height, cells, centers)
-    columns = _interpolation_matrix(width, cells, centers)
-    smooth = (rows @ coarse @ columns.mT).permute(0, 2, 3, 1)
-    return _add_local(smooth, centers, weights, radius)
+    radius = _RADIUS_CELLS * step
+    start, count = -1 - _PAD * step, cells + 2 * _PAD + 1
+    nodes = start + step * torch.arange(count, dtype=centers.dtype, device=centers.device)
+
+    coarse = _far_sum(centers, weights, nodes, radius)
+    coarse = coarse + affine[:, 0, None, None] + nodes.unsqueeze(-1) * affine[:, 1, None, None]
+    coarse = coarse + nodes[:, None, None] * affine[:, 2, None, None]
+    lattice = ((start, step, count), (start, step, count))
+    coarse = _add_windows(coarse, centers, weights, lattice, radius, _inner_kernel)
+
+    rows = torch.from_numpy(_interpolation(height, cells)).to(centers)
+    columns = torch.from_numpy(_interpolation(width, cells)).to(centers)
+    dense = (columns @ coarse.transpose(1, 2).flatten(2)).unflatten(2, (count, 2))
+    dense = (rows @ dense.transpose(1, 2).flatten(2)).unflatten(2, (width, 2))
+    pixels = ((1 / height - 1, 2 / height, height), (1 / width - 1, 2 / width, width))
+    return _add_windows(dense, centers, weights, pixels, radius, _local_kernel)
+
+
+def _far_sum(centers: Tensor, weights: Tensor, nodes: Tensor, radius: float) -> Tensor:
+    """Sum of the far kernel r^2 log max(r, R) on the square lattice of `nodes`: (B, G, G, 2)."""
+    batch, count = weights.shape[0], len(nodes)
+    delta = (nodes - centers.unsqueeze(-1)).square()  # (B or 1, N, 2, G)
+    mixed = weights.mT  # (B, 2, N)
+    if centers.shape[0] == 1:
+        mixed = mixed.reshape(1, 2 * batch, -1)
+    total = mixed.new_zeros(*mixed.shape[:2], count * count)
+    for part in _chunks(delta.shape[1], delta.shape[0] * count * count, delta.device):
+        squared = delta[:, part, 1].unsqueeze(-1) + delta[:, part, 0].unsqueeze(-2)
+        kernel = squared * squared.clamp_min(radius**2).log()
+        total += mixed[..., part] @ kernel.flatten(2)
+    return 0.5 * total.reshape(batch, 2, count, count).permute(0, 2, 3, 1)
 
 
 def _taylor(u: Tensor) -> Tensor:
-    """Half the Taylor polynomial of t log t at t = 1, as a function of u = t - 1 (Horner)."""
-    result = torch.zeros_like(u)
-    for k in range(_TAYLOR_DEGREE, 1, -1):
-        result = u * (result + (-1) ** k / (k * (k - 1)))
-    return 0.5 * u * (result + 1)
+    """Taylor polynomial of t log t / 2 at t = 1, as a function of u = t - 1."""
+    result = u * ((-1) ** _TAYLOR_DEGREE / (_TAYLOR_DEGREE * (_TAYLOR_DEGREE - 1)))
+    for k in range(_TAYLOR_DEGREE - 1, 1, -1):
+        result = (result + (-1) ** k / (k * (k - 1))) * u
+    return (result + 1) * u * 0.5
 
 
-def _smooth_kernel(squared: Tensor, radius: float) -> Tensor:
-    """U beyond `radius`, its Taylor polynomial in r^2 within."""
-    limit = radius**2
-    far = 0.5 * squared * squared.clamp_min(limit).log()
-    return far + limit * _taylor((squared / limit).clamp_max(1) - 1)
+def _inner_kernel(ratio: Tensor) -> Tensor:
+    """The smooth kernel minus the far kernel, for t = r^2 / R^2 clamped to 1, over R^2."""
+    return _taylor(ratio - 1)
 
 
-def _local_kernel(squared: Tensor, radius: float) -> Tensor:
-    """U minus the smooth kernel: zero beyond `radius`."""
-    limit = radius**2
-    ratio = (squared / limit).clamp_max(1)
-    return limit * (tps_kernel(ratio) - _taylor(ratio - 1))
+def _local_kernel(ratio: Tensor) -> Tensor:
+    """U minus the smooth kernel, for t = r^2 / R^2 clamped to 1, over R^2."""
+    return tps_kernel(ratio) - _taylor(ratio - 1)
 
 
-def _interpolation_matrix(size: int, cells: int, like: Tensor) -> Tensor:
-    """Lagrange interpolation from the padded coarse nodes to `size` pixel centres: (size, G)."""
-    position = (pixel_centers(size, like.dtype, like.device) + 1) * (cells / 2)
-    base = position.floor().clamp(0, cells - 1)
-    taps = torch.arange(_TAPS, dtype=like.dtype, device=like.device)
-    offset = (position - base + _PAD).unsqueeze(-1) - taps  # (size, taps)
-    same = torch.eye(_TAPS, dtype=torch.bool, device=like.device)
-    numerator = offset.unsqueeze(-2).expand(-1, _TAPS, -1).masked_fill(same, 1).prod(-1)
-    denominator = (taps.unsqueeze(-1) - taps).masked_fill(same, 1).prod(-1)
-    index = base.long().unsqueeze(-1) + taps.long()
-    matrix = like.new_zeros(size, cells + 2 * _PAD + 1)
-    return matrix.scatter(1, index, numerator / denominator)
+def _add_windows(
+    field: Tensor,
+    centers: Tensor,
+    weights: Tensor,
+    lattice: tuple[_Axis, _Axis],
+    radius: float,
+    kernel: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Add to a field (B, H, W, 2) on a lattice a weighted kernel of support `radius` per centre."""
+    batch, height, width, _ = field.shape
+    row, dy = _window(centers[..., 1], lattice[0], radius)
+    column, dx = _window(centers[..., 0], lattice[1], radius)
+    item = torch.arange(batch, device=field.device).reshape(-1, 1, 1, 1)
+    total = field.reshape(-1, 2)
+    window = dy.shape[-1] * dx.shape[-1]
+    for part in _chunks(centers.shape[1], centers.shape[0] * window, field.device):
+        ratio = dy[:, part].unsqueeze(-1) + dx[:, part].unsqueeze(-2)
+        values = kernel(ratio.clamp_max(1)).unsqueeze(-1)  # (B or 1, n, P, P, 1)
+        values = values * (radius**2 * weights[:, part, None, None, :])
+        index = (item * height + row[:, part].unsqueeze(-1)) * width + column[:, part].unsqueeze(-2)
+        total.index_add_(0, index.flatten(), values.flatten(0, -2))
+    return total.reshape(batch, height, width, 2)
 
 
-def _window(center: Tensor, size: int, radius: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Pixels within `radius` of each centre along one axis.
+def _window(center: Tensor, axis: _Axis, radius: float) -> tuple[Tensor, Tensor]:
+    """Lattice positions within `radius` of each centre along one axis.
 
     Returns:
-        Pixel indices clamped to the picture (B, N, P), whether they are inside it, and the squared
-        distance to the centre.
+        Their indices clamped to the lattice (B, N, P), and (distance / radius)^2, which is 1 for
+        positions outside the lattice so that they add nothing.
     """
-    count = math.floor(radius * size) + 2
-    first = ((center.detach() + 1 - radius) * size / 2 - 0.5).floor()
-    index = first.clamp(-count, size).long().unsqueeze(-1) + torch.arange(
-        count, device=center.device
-    )
-    position = (2 * index + 1).to(center.dtype) / size - 1
-    inside = (index >= 0) & (index < size)
-    return index.clamp(0, size - 1), inside, (position - center.unsqueeze(-1)).square()
+    start, step, count = axis
+    length = math.floor(2 * radius / step) + 2
+    first = ((center.detach() - radius - start) / step).floor().clamp(-length, count).long()
+    index = first.unsqueeze(-1) + torch.arange(length, device=center.device)
+    position = start + step * index.to(center.dtype)
+    squared = ((position - center.unsqueeze(-1)) / radius).square()
+    outside = (index < 0) | (index >= count)
+    return index.clamp(0, count - 1), squared.masked_fill(outside, 1)
 
 
-def _add_local(smooth: Tensor, centers: Tensor, weights: Tensor, radius: float) -> Tensor:
-    """Add the local part of the kernel sum to the interpolated smooth part (B, H, W, 2)."""
-    batch, height, width, _ = smooth.shape
-    column, in_x, dx2 = _window(centers[..., 0], width, radius)
-    row, in_y, dy2 = _window(centers[..., 1], height, radius)
-    values = _local_kernel(dy2.unsqueeze(-1) + dx2.unsqueeze(-2), radius)
-    values = values * (in_y.unsqueeze(-1) & in_x.unsqueeze(-2)).to(values.dtype)
-    values = values.unsqueeze(-1) * weights[:, :, None, None, :]  # (B, N, P, P, 2)
-    item = torch.arange(batch, device=smooth.device).reshape(-1, 1, 1, 1)
-    index = (item * height + row.unsqueeze(-1)) * width + column.unsqueeze(-2)
-    flat = smooth.reshape(-1, 2).index_add(0, index.flatten(), values.flatten(0, -2))
-    return flat.unflatten(0, (batch, height, width))
+def _chunks(count: int, elements: int, device: torch.device) -> list[slice]:
+    """Slices of `count` centres, each of as many centres of `elements` each as suit the memory."""
+    if torch.compiler.is_compiling():
+        return [slice(None)]
+    length = max(1, (_CPU_CHUNK if device.type == "cpu" else _GPU_CHUNK) // elements)
+    return [slice(i, i + length) for i in range(0, count, length)]
+
+
+@lru_cache(maxsize=32)
+def _interpolation(size: int, cells: int) -> _Array:
+    """Matrix (size, G) of spline interpolation from the coarse nodes to the pixel centres.
+
+    The spline of odd degree with not-a-knot ends (de Boor, A Practical Guide to Splines, 1978).
+    """
+    nodes = np.arange(-_PAD, cells + _PAD + 1, dtype=np.float64)
+    half = (_SPLINE_DEGREE + 1) // 2
+    ends = [nodes[0]] * (_SPLINE_DEGREE + 1), [nodes[-1]] * (_SPLINE_DEGREE + 1)
+    knots = np.concatenate([ends[0], nodes[half:-half], ends[1]])
+    where = (2 * np.arange(size) + 1) / size * (cells / 2)
+    at_nodes, at_pixels = _b_splines(nodes, knots), _b_splines(where, knots)
+    return np.ascontiguousarray(np.linalg.solve(at_nodes.T, at_pixels.T).T)
+
+
+def _b_splines(x: _Array, knots: _Array) -> _Array:
+    """All B-splines of the knots at the points x, (len(x), G), by the Cox-de Boor recursion."""
+    last = np.flatnonzero(np.diff(knots))[-1]  # the last interval holds its right end
+    inside = (knots[:-1] <= x[:, None]) & (x[:, None] < knots[1:])
+    inside[x == knots[-1], last] = True
+    basis = inside.astype(np.float64)
+    for degree in range(1, _SPLINE_DEGREE + 1):
+        width = knots[degree:] - knots[:-degree]
+        slope = np.divide(1.0, width, out=np.zeros_like(width), where=width > 0)
+        left = (x[:, None] - knots[: -degree - 1]) * slope[:-1]
+        right = (knots[degree + 1 :] - x[:, None]) * slope[1:]
+        basis = left * basis[:, :-1] + right * basis[:, 1:]
+    return basis

@@ -1,9 +1,9 @@
 """Geometry of 68 facial landmarks (iBUG layout, 0-based): parts, mirror, similarities, crops.
 
-Coordinates are (x, y). Normalised: [-1, 1] over the picture with `align_corners=False`, the centre of
-pixel i of W at (2i + 1) / W - 1. Pixels: x in [0, W], the centre of pixel i at i + 0.5. Hence
-normalised = 2 * pixels / size - 1. "Right" is the person's right: the smaller x in a picture that is
-not mirrored.
+Coordinates are (x, y). Normalised: [-1, 1] over the picture with `align_corners=False`, the
+centre of pixel i of W at (2i + 1) / W - 1. Pixels: x in [0, W], the centre of pixel i at i + 0.5.
+Hence normalised = 2 * pixels / size - 1. "Right" is the person's right: the smaller x in a
+picture that is not mirrored.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ FLIP_68: tuple[int, ...] = (
 """`landmarks[FLIP_68]` puts the landmarks of a mirrored face back into iBUG order."""
 
 CROP_EYE_CENTER: tuple[float, float] = (0.0, -0.0604)
-"""Middle between the two eye centroids in a face crop, normalised: the median of the training photos."""
+"""Middle of the two eye centroids in a face crop, normalised: the median of the training photos."""
 
 CROP_INTEROCULAR: float = 0.4762
-"""Distance of the eye centroids (36-41 and 42-47) in a face crop, normalised: the median likewise."""
+"""Distance of the eye centroids (36-41, 42-47) in a face crop, normalised: the median likewise."""
 
 
 def mean_face(
@@ -199,13 +199,13 @@ def crop_transform(landmarks: Tensor, size: tuple[int, int]) -> Tensor:
     `invert_affine(matrix)` takes landmarks of the picture into the crop.
 
     Args:
-        landmarks: (..., 68, 2) landmarks, or (..., 2, 2) centres of the right and left eye, in pixels
-            of the picture.
+        landmarks: (..., 68, 2) landmarks, or (..., 2, 2) centres of the right and left eye, in
+            pixels of the picture.
         size: (H, W) of the picture.
 
     Returns:
-        (..., 2, 3); a similarity in pixels (in normalised units of a picture that is not square, the
-        axes scale differently).
+        (..., 2, 3); a similarity in pixels (in normalised units of a picture that is not square,
+        the axes scale differently).
 
     Raises:
         LandmarkError: wrong shape, or the eyes coincide.
@@ -225,7 +225,8 @@ def part_grid(landmarks: Tensor, part: str, size: int, scale: float | None = Non
     """Sampling grid that cuts an upright square crop around a part of each face.
 
     The centre is the part's centroid, the rotation that of the line between the eyes, the side
-    `scale` times the distance between the eyes. For square pictures. Differentiable in the landmarks.
+    `scale` times the distance between the eyes. For square pictures. Differentiable in the
+    landmarks.
 
     Args:
         landmarks: (B, 68, 2), normalised (x, y).
@@ -256,7 +257,7 @@ def part_grid(landmarks: Tensor, part: str, size: int, scale: float | None = Non
 
 
 def _similarity(cos: Tensor, sin: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """The matrix (..., 2, 3) with linear part [[cos, -sin], [sin, cos]] that maps source to target."""
+    """The (..., 2, 3) matrix of linear part [[cos, -sin], [sin, cos]] taking source to target."""
     linear = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
     shift = target.unsqueeze(-1) - linear @ source.unsqueeze(-1)
     return torch.cat([linear, shift], dim=-1)

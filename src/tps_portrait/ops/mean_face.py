@@ -1,9 +1,10 @@
 """The mean face: 68 landmarks (iBUG order) of a front view, mirror-symmetric, in the crop's frame.
 
 Procrustes mean (rotation, scale and position removed) of the landmarks of 204 photographs and their
-mirror images, scaled and placed so that the eyes lie at `CROP_EYE_CENTER` and `CROP_INTEROCULAR` apart
-(ops/landmarks.py). Photographs: Face Research Lab London Set, doi 10.6084/m9.figshare.5047666, and
-Young Adult White Faces, doi 10.6084/m9.figshare.4220517 (DeBruine & Jones, 2017, CC BY 4.0).
+mirror images, scaled and placed so that the eyes lie at `CROP_EYE_CENTER` and `CROP_INTEROCULAR`
+apart (ops/landmarks.py). Photographs: Face Research Lab London Set, doi
+10.6084/m9.figshare.5047666, and Young Adult White Faces, doi 10.6084/m9.figshare.4220517
+(DeBruine & Jones, 2017, CC BY 4.0).
 """
 
 from __future__ import annotations
