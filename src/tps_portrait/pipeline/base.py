@@ -1,0 +1,247 @@
+"""A style in a pipeline: its components, loaded, moved and saved."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from diffusers import DiffusionPipeline
+from huggingface_hub import hf_hub_download
+from torch import nn
+
+from .. import _diffusers
+from ..errors import (
+    ConfigError,
+    ModelFileError,
+    OutputError,
+    StyleNotFoundError,
+    TPSPortraitError,
+)
+from ..hub.styles import (
+    check_style,
+    locate_style,
+    not_found,
+    read_style_config,
+    shared_landmarks,
+    write_style_config,
+)
+from ..models.aligner import TPSAligner
+from ..models.generator import StyleGenerator
+from ..models.landmarks import FaceLandmarker
+from ..processing import PortraitImageProcessor
+
+_diffusers.register()
+
+_VARIANTS = {"fp16": torch.float16, "bf16": torch.bfloat16}
+_HUB_OPTIONS = ("cache_dir", "local_files_only", "revision", "token")
+_README = "README.md"
+
+_Pipeline = TypeVar("_Pipeline", bound="StylePipeline")
+
+
+class StylePipeline(DiffusionPipeline):
+    """Holds one style; `TPSPortraitPipeline` draws with it.
+
+    Components can be moved and replaced as in any diffusers pipeline. A dtype given to `to` or
+    `from_pretrained` is that of the generator; landmarks and geometry stay in float32.
+
+    Args:
+        generator: the network that draws.
+        aligner: holds the style's mean face, for `geometry_strength`.
+        image_processor: sizes at which the style draws; the defaults when `None`.
+        landmarks: finds faces; the one bundled with the package when `None`, loaded on first use.
+
+    Attributes:
+        style: name of the style, written into its `config.json`.
+        card: text of the style's README.md, kept when it is saved again.
+    """
+
+    _optional_components = ["image_processor", "landmarks"]  # noqa: RUF012
+    model_cpu_offload_seq = "landmarks->generator"
+
+    generator: StyleGenerator
+    aligner: TPSAligner
+    image_processor: PortraitImageProcessor
+    landmarks: FaceLandmarker | None
+
+    def __init__(
+        self,
+        generator: StyleGenerator,
+        aligner: TPSAligner,
+        image_processor: PortraitImageProcessor | None = None,
+        landmarks: FaceLandmarker | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            generator=generator.eval(),
+            aligner=aligner.eval(),
+            image_processor=image_processor or PortraitImageProcessor(),
+            landmarks=landmarks.eval() if landmarks is not None else None,
+        )
+        self.style: str | None = None
+        self.card: str | None = None
+        self._shared_landmarks: FaceLandmarker | None = None
+        self._fused: tuple[Any, nn.Module] | None = None
+
+    @classmethod
+    def from_pretrained(
+        cls: type[_Pipeline],
+        pretrained_model_name_or_path: str | os.PathLike[str],
+        **kwargs: Any,
+    ) -> _Pipeline:
+        """Load a style: safetensors only, and no code but this library's.
+
+        Args:
+            pretrained_model_name_or_path: name of a bundled style, folder, or Hub id, tried in this
+                order.
+            **kwargs: as in diffusers: `variant`, `revision`, `cache_dir`, `token`,
+                `local_files_only`, `dtype`, components by name, … The generator computes in float32
+                unless `dtype` says otherwise, also when its file holds float16.
+
+        Returns:
+            The pipeline in evaluation mode, on the CPU.
+
+        Raises:
+            StyleNotFoundError: there is no such style; the message lists the bundled ones.
+            ModelFileError: files are missing, damaged, pickles, or belong to something else.
+            ConfigError: a configuration or an option is not valid.
+        """
+        name = os.fspath(pretrained_model_name_or_path)
+        for option in ("custom_pipeline", "trust_remote_code"):
+            if kwargs.pop(option, None):
+                raise ConfigError(f"{option} is not supported: code from the Hub is never run.")
+        if kwargs.pop("use_safetensors", True) is False:
+            raise ConfigError("use_safetensors=False is not supported: pickles can run code.")
+        kwargs["use_safetensors"] = True
+        wanted = kwargs.pop("dtype", kwargs.pop("torch_dtype", None)) or torch.float32
+        types = wanted if isinstance(wanted, dict) else {"generator": wanted}
+        kwargs["dtype"] = {"default": torch.float32, **types}
+        place = locate_style(name)
+        folder = place if isinstance(place, Path) else cls._fetch(place, **kwargs)
+        check_style(folder, name)
+        try:
+            pipe: _Pipeline = super().from_pretrained(os.fspath(folder), **kwargs)
+        except TPSPortraitError:
+            raise
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+            raise ModelFileError(f"The style {name} cannot be loaded: {error}") from error
+        pipe.register_to_config(_name_or_path=name)
+        pipe.style = read_style_config(folder, name).get("style") or Path(name).name
+        card = folder / _README
+        pipe.card = card.read_text("utf-8") if card.is_file() else None
+        return pipe
+
+    @classmethod
+    def _fetch(cls, repo_id: str, **kwargs: Any) -> Path:
+        try:
+            folder = Path(cls.download(repo_id, **kwargs))
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            if "safetensors" in reason:
+                raise ModelFileError(
+                    f"The Hub repository {repo_id} lacks safetensors weights, and nothing else is "
+                    f"loaded ({reason}). Ask its author to save them with safetensors."
+                ) from error
+            raise StyleNotFoundError(not_found(repo_id, f"({reason})")) from error
+        options = {key: kwargs[key] for key in _HUB_OPTIONS if key in kwargs}
+        with contextlib.suppress(OSError, ValueError):
+            # The card holds the licence; diffusers does not download it.
+            hf_hub_download(repo_id, _README, **options)
+        return folder
+
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike[str],
+        safe_serialization: bool = True,
+        variant: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the style as a folder that `from_pretrained` and the Hub take.
+
+        The bundled landmarker is not copied into it.
+
+        Args:
+            save_directory: folder; created when missing. Its name is the style's name unless
+                `style` is set.
+            safe_serialization: must stay true.
+            variant: `fp16` or `bf16` store the generator in that type, under a name of its own;
+                another word only changes the name.
+            **kwargs: as in diffusers.
+
+        Raises:
+            OutputError: the folder cannot be written.
+            ConfigError: pickles were asked for.
+        """
+        if not safe_serialization:
+            raise ConfigError("safe_serialization=False is not supported: pickles can run code.")
+        folder = Path(save_directory)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_style_config(folder, self.style or folder.resolve().name)
+            if self.card is not None:
+                (folder / _README).write_text(self.card, "utf-8")
+            super().save_pretrained(os.fspath(folder), variant=variant, **kwargs)
+            if variant in _VARIANTS and self.generator.dtype != _VARIANTS[variant]:
+                reduced = copy.deepcopy(self.generator).to(_VARIANTS[variant])
+                reduced.save_pretrained(folder / "generator", variant=variant)
+        except TPSPortraitError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                f"Cannot write the style to {folder}: {error}. Choose a folder that can be written."
+            ) from error
+
+    def to(self: _Pipeline, *args: Any, **kwargs: Any) -> _Pipeline:
+        """Move the pipeline to a device, and its generator to a type.
+
+        Args:
+            *args: a device, a dtype, or both in this order.
+            **kwargs: `device` and `dtype`, and what diffusers takes.
+
+        Returns:
+            The pipeline itself.
+        """
+        dtype = kwargs.pop("dtype", None)
+        devices = []
+        for value in args:
+            if isinstance(value, torch.dtype):
+                dtype = value
+            elif value is not None:
+                devices.append(value)
+        if devices or kwargs.get("device") is not None:
+            super().to(*devices, **kwargs)
+        if dtype is not None:
+            self.generator.to(dtype=dtype)
+        return self
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type in which the generator computes."""
+        dtype: torch.dtype = self.generator.dtype
+        return dtype
+
+    @property
+    def landmarker(self) -> FaceLandmarker:
+        """The component `landmarks`, or the bundled one, loaded on first use."""
+        if self.landmarks is not None:
+            return self.landmarks
+        if self._shared_landmarks is None:
+            self._shared_landmarks = FaceLandmarker.from_pretrained(shared_landmarks())
+        self._shared_landmarks.to(self._execution_device)
+        return self._shared_landmarks
+
+    def inference_network(self) -> nn.Module:
+        """Return the generator with folded norms, made anew when its weights or place change."""
+        generator = self.generator
+        if hasattr(generator, "_orig_mod") or hasattr(generator, "_hf_hook"):
+            return generator  # compiled or offloaded: a copy would undo that
+        key = [(p.data_ptr(), p.dtype, p.device) for p in generator.parameters()]
+        versions = [0 if p.is_inference() else p._version for p in generator.parameters()]
+        if self._fused is None or self._fused[0] != (key, versions):
+            fused = generator.fuse().to(memory_format=torch.channels_last)
+            self._fused = ((key, versions), fused)
+        return self._fused[1]

@@ -1,0 +1,196 @@
+"""Upright face crops out of a picture, and back without a seam.
+
+Coordinates are (x, y). In the picture: pixels, the centre of pixel i at i + 0.5. In the crop:
+normalised to [-1, 1], align_corners=False.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..ops.landmarks import apply_affine, crop_transform, eye_centers, invert_affine
+from .resample import as_float, pixel_centres, resize, sample, strips, write
+
+# The crop is placed by the eyes. A head turned aside brings its eyes together without becoming
+# smaller; from there on the distance to the mouth decides. The limit is the longest distance from
+# eyes to mouth, in eye distances, of the training photos.
+_MOUTH_TO_EYES = 1.12
+
+# Radii (of a rounded square in the crop) between which a pasted face fades out.
+_FADE = (0.55, 0.96)
+# Distance to the middle of the crop (its border at 1) from which a change of geometry fades out.
+_HOLD = 0.8
+
+
+@dataclass(frozen=True, eq=False)
+class FaceCrop:
+    """Where the upright square crop around a face lies in its picture.
+
+    Attributes:
+        matrix: `(2, 3)` similarity from the crop (normalised) to the picture (pixels).
+        landmarks: `(68, 2)` in pixels of the picture.
+    """
+
+    matrix: Tensor
+    landmarks: Tensor
+
+    @classmethod
+    def around(cls, landmarks: Tensor, size: tuple[int, int]) -> FaceCrop:
+        """Frame a face as the training photos are framed.
+
+        Args:
+            landmarks: `(68, 2)` in pixels.
+            size: (H, W) of the picture.
+
+        Raises:
+            LandmarkError: the landmarks have another shape, or the eyes coincide.
+        """
+        landmarks = landmarks.detach().to("cpu", torch.float32)
+        eyes = eye_centers(landmarks)
+        middle, axis = eyes.mean(0), (eyes[1] - eyes[0]) / 2
+        reach = float((landmarks[48:60].mean(0) - middle).norm()) / _MOUTH_TO_EYES
+        axis = axis * max(1.0, reach / max(float(2 * axis.norm()), 1e-6))
+        normalised = crop_transform(torch.stack([middle - axis, middle + axis]), size)
+        half = normalised.new_tensor([[size[1] / 2], [size[0] / 2]])
+        matrix = (normalised + normalised.new_tensor([[0.0, 0.0, 1.0]])) * half
+        return cls(matrix, landmarks)
+
+    @property
+    def side(self) -> float:
+        """Side of the crop in pixels of the picture."""
+        return 2 * float(self.matrix[:, 0].norm())
+
+    @property
+    def crop_landmarks(self) -> Tensor:
+        """Landmarks `(68, 2)` in the crop, normalised."""
+        return self.to_crop(self.landmarks)
+
+    def to_picture(self, points: Tensor) -> Tensor:
+        """Crop coordinates `(..., 2)` to pixels of the picture."""
+        return apply_affine(self.matrix, points)
+
+    def to_crop(self, points: Tensor) -> Tensor:
+        """Pixels of the picture `(..., 2)` to crop coordinates."""
+        return apply_affine(invert_affine(self.matrix), points)
+
+    def bounds(self, size: tuple[int, int], margin: float = 0.0) -> tuple[int, int, int, int]:
+        """Rectangle of a picture around the crop.
+
+        Args:
+            size: (H, W) of the picture.
+            margin: pixels to add on each side.
+
+        Returns:
+            left, top, right, bottom; whole pixels inside the picture, empty if the crop is outside.
+        """
+        corners = self.matrix.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+        points = self.to_picture(corners)
+        (x0, y0), (x1, y1) = points.amin(0).tolist(), points.amax(0).tolist()
+        left, right = max(0, math.floor(x0 - margin)), min(size[1], math.ceil(x1 + margin))
+        top, bottom = max(0, math.floor(y0 - margin)), min(size[0], math.ceil(y1 + margin))
+        return left, top, right, bottom
+
+
+def cut_face(pixels: Tensor, crop: FaceCrop, size: int) -> Tensor:
+    """Cut the crop out of its picture, turned upright.
+
+    A face larger than the crop is averaged down first, so that nothing aliases; outside of the
+    picture its border is continued, as in the training photos.
+
+    Args:
+        pixels: `(3, H, W)` uint8.
+        crop: where.
+        size: side of the result.
+
+    Returns:
+        `(3, size, size)` uint8.
+    """
+    step = crop.side / size
+    left, top, right, bottom = crop.bounds((pixels.shape[1], pixels.shape[2]), margin=4 * step)
+    patch = pixels[:, top:bottom, left:right]
+    height, width = (max(1, round(side / max(step, 1.0))) for side in patch.shape[1:])
+    ratio = crop.matrix.new_tensor([width / (right - left), height / (bottom - top)])
+    patch = resize(patch, (height, width))
+    points = pixel_centres((0, size), (0, size)) * (2 / size) - 1
+    points = (crop.to_picture(points) - crop.matrix.new_tensor([left, top])) * ratio
+    face = torch.empty((3, size, size), dtype=torch.uint8)
+    write(face, sample(patch, points))
+    return face
+
+
+def paste_face(canvas: Tensor, face: Tensor, crop: FaceCrop) -> None:
+    """Lay a drawn crop over the drawn picture, fading into it.
+
+    Args:
+        canvas: `(3, H, W)` uint8; changed in place.
+        face: `(3, s, s)` uint8, the drawing of the crop.
+        crop: where it was cut.
+    """
+    size = max(1, math.ceil(crop.side))
+    if size < face.shape[1]:
+        face = resize(face, (size, size))
+    scale = face.shape[1] / 2
+    for rows, columns, points in _tiles(canvas, crop):
+        inside = crop.to_crop(points)
+        weight = _fade(inside)
+        if not bool(weight.any()):
+            continue
+        target = canvas[:, rows, columns]
+        drawn = sample(face, (inside.clamp(-1.5, 1.5) + 1) * scale)
+        write(target, torch.lerp(as_float(target), drawn, weight))
+
+
+def bend_face(pixels: Tensor, crop: FaceCrop, grid: Tensor) -> Tensor:
+    """Warp a picture around one face, and nowhere else.
+
+    Args:
+        pixels: `(C, H, W)` uint8, or float in [0, 1].
+        crop: the face.
+        grid: `(n, n, 2)` backward sampling grid in crop coordinates. Its displacement fades to
+            nothing toward the border of the crop.
+
+    Returns:
+        The warped picture, a new tensor.
+    """
+    bent = pixels.clone()
+    still = pixel_centres((0, grid.shape[1]), (0, grid.shape[0])) * (2 / grid.shape[0]) - 1
+    moved = (grid.to(still) - still).permute(2, 0, 1)
+    for rows, columns, points in _tiles(pixels, crop):
+        inside = crop.to_crop(points)
+        reach = inside.abs().amax(-1, keepdim=True)
+        shift = F.grid_sample(
+            moved[None], inside[None], padding_mode="border", align_corners=False
+        )[0].permute(1, 2, 0)
+        shift = shift * _smoothstep((1 - reach) / (1 - _HOLD))
+        source = crop.to_picture(inside + shift)
+        # Where nothing moves, the pixel is read back exactly and not through rounding.
+        source = torch.where(shift.abs().amax(-1, keepdim=True) > 0, source, points)
+        write(bent[:, rows, columns], sample(pixels, source))
+    return bent
+
+
+def _tiles(canvas: Tensor, crop: FaceCrop) -> Iterator[tuple[slice, slice, Tensor]]:
+    left, top, right, bottom = crop.bounds((canvas.shape[1], canvas.shape[2]))
+    if left >= right:
+        return
+    for start, stop in strips(bottom - top, right - left):
+        rows = (top + start, top + stop)
+        yield slice(*rows), slice(left, right), pixel_centres((left, right), rows)
+
+
+def _fade(points: Tensor) -> Tensor:
+    """Opacity of a pasted face at crop coordinates `(..., 2)`: 1 over the head, 0 at the border."""
+    radius = points.pow(4).sum(-1).pow(0.25)
+    inner, outer = _FADE
+    return _smoothstep((outer - radius) / (outer - inner))
+
+
+def _smoothstep(t: Tensor) -> Tensor:
+    t = t.clamp(0, 1)
+    return t * t * (3 - 2 * t)
