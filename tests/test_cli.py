@@ -30,9 +30,7 @@ def style(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder with a style that draws quickly, and badly."""
     folder = tmp_path_factory.mktemp("styles") / "tiny"
     torch.manual_seed(0)
-    config = tps_portrait.StyleGeneratorConfig(
-        channels=(8, 8, 8, 8), encoder_blocks=(0, 0), bottleneck_blocks=1, decoder_blocks=(0, 0, 0)
-    )
+    config = tps_portrait.StyleGeneratorConfig(channels=(8, 8, 8, 8))
     tps_portrait.TPSPortraitPipeline(
         generator=tps_portrait.StyleGenerator(config),
         aligner=tps_portrait.TPSAligner(tps_portrait.TPSAlignerConfig()),
@@ -165,8 +163,13 @@ class TestStylize:
 
     @pytest.mark.parametrize(
         "flags",
-        [["--mode", "frame"], ["--geometry-strength", "1"], ["--size", "128"]],
-        ids=["mode", "geometry-strength", "size"],
+        [
+            ["--mode", "frame"],
+            ["--geometry-strength", "1"],
+            ["--size", "96"],
+            ["--face-size", "96"],
+        ],
+        ids=["mode", "geometry-strength", "size", "face-size"],
     )
     def test_options_reach_the_pipeline(self, style: str, photos: Path, flags: list[str]) -> None:
         assert main(["stylize", "photos/a.png", "-o", "plain.png", "--style", style]) == 0
@@ -194,7 +197,7 @@ class TestStylize:
         Image.linear_gradient("L").save("sky.png")
         assert main(["stylize", "sky.png", "-o", "x.png", "--style", style]) == 0
         assert Path("x.png").exists()
-        assert "no face" in capsys.readouterr().err.lower()
+        assert "sky.png shows no face" in capsys.readouterr().err
 
     def test_web_address(self, style: str, photos: Path) -> None:
         handler = partial(_QuietHandler, directory=str(photos))

@@ -30,7 +30,6 @@ FLOORS = {
     "hub": 5.0,
     "training": 5.0,
     "_diffusers": 5.5,
-    "drawing": 5.5,
     "pipeline": 6.0,
     "video": 6.5,
     "cli": 7.0,

@@ -122,8 +122,13 @@ def _self_test(style: str, device: str) -> dict[str, Any]:
     seconds = []
     for _ in range(3):
         start = time.perf_counter()
-        drawing = pipe(str(photo), output_type="pt").images[0]
+        result = pipe(str(photo), output_type="pt", on_no_face="ignore")
         seconds.append(time.perf_counter() - start)
+    drawing, faces = result.images[0], len(result.faces[0])
+    if faces != 1:
+        raise TPSPortraitError(
+            f"{faces} faces were found in {photo.name}, which shows one. Install the package again."
+        )
     if not bool(torch.isfinite(drawing).all()) or float(drawing.float().std()) < 0.02:
         raise TPSPortraitError(
             f"The drawing of {photo.name} is blank or not finite. Install the package again; if it "
@@ -132,6 +137,7 @@ def _self_test(style: str, device: str) -> dict[str, Any]:
     return {
         "style": style,
         "picture": f"{photo.name}, {drawing.shape[-1]}x{drawing.shape[-2]}",
+        "faces": faces,
         "load_seconds": round(loaded, 2),
         "first_seconds": round(seconds[0], 2),
         "best_seconds": round(min(seconds), 2),

@@ -76,6 +76,13 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
         "--size",
         type=_size,
         metavar="PX",
+        help="longest side at which the picture as a whole is drawn; the result always has the "
+        "photo's size (default: the style's)",
+    )
+    parser.add_argument(
+        "--face-size",
+        type=_size,
+        metavar="PX",
         help="side at which a face is drawn (default: the style's)",
     )
     parser.add_argument(
@@ -132,34 +139,42 @@ def run(options: argparse.Namespace) -> int:
     # `disable=None` hides the bar where stderr is not a terminal.
     for job in tqdm(jobs, unit="picture", disable=True if len(jobs) == 1 else None):
         try:
-            _draw(pipe, job, options)
+            has_faces = _draw(pipe, job, options)
         except (InputImageError, OutputError) as error:
             failed += 1
             if options.debug:
                 traceback.print_exc()
-            tqdm.write(f"error: {job.source}: {one_line(error)}", file=sys.stderr)
-        else:
-            tqdm.write(f"{job.source} -> {job.target}", file=sys.stdout)
+            message = one_line(error)
+            named = message if job.source in message else f"{job.source}: {message}"
+            tqdm.write(f"error: {named}", file=sys.stderr)
+            continue
+        tqdm.write(f"{job.source} -> {job.target}", file=sys.stdout)
+        if not has_faces:
+            tqdm.write(
+                f"note: {job.source} shows no face; it was drawn as a whole", file=sys.stderr
+            )
     if failed and len(jobs) > 1:
         print(f"{failed} of {len(jobs)} pictures failed", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _draw(pipe: TPSPortraitPipeline, job: Job, options: argparse.Namespace) -> None:
+def _draw(pipe: TPSPortraitPipeline, job: Job, options: argparse.Namespace) -> bool:
+    """Draw one picture and tell whether there were the faces to draw."""
     from ..processing import load_image
 
-    photo = load_image(job.source)
+    photo = load_image(job.source) if options.side_by_side else None
     result = pipe(
-        [photo],
+        photo or job.source,
         strength=options.strength,
         geometry_strength=options.geometry_strength,
         mode=options.mode,
-        face_size=options.size,
+        size=options.size,
+        face_size=options.face_size,
+        on_no_face="ignore",
     )
-    if result.errors:
-        raise result.errors[0][1]
     drawing = result.images[0]
-    save_picture(_beside(photo, drawing) if options.side_by_side else drawing, job.target)
+    save_picture(_beside(photo, drawing) if photo else drawing, job.target)
+    return bool(result.faces[0]) or options.mode == "frame"
 
 
 def _beside(photo: Image, drawing: Image) -> Image:
