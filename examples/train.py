@@ -78,7 +78,7 @@ def make_networks(args: TrainingArguments, examples: FaceSet) -> training_step.N
     else:
         generator = StyleGenerator(StyleGeneratorConfig())
     # F is thrown away after training: half the width is enough to bring a face back.
-    inverse = StyleGenerator(StyleGeneratorConfig(channels=(24, 32, 64, 96), bottleneck_blocks=1))
+    inverse = StyleGenerator(StyleGeneratorConfig(channels=(24, 32, 64, 96), bottleneck_blocks=1, head_channels=40))
     aligner = TPSAligner(TPSAlignerConfig(region_size=args.resolution // 4))
     aligner.template.data.copy_(template_of(examples))
     discriminator = PortraitDiscriminator(PortraitDiscriminatorConfig())
@@ -235,7 +235,8 @@ def main() -> None:
             with accelerator.accumulate(nets.generator, nets.inverse, nets.discriminator):
                 batch = to_batch(rows, augment_photos)
                 if progress.step < args.reconstruction_steps:
-                    terms = training_step.reconstruction_terms(nets, batch)
+                    with accelerator.autocast():
+                        terms = training_step.reconstruction_terms(nets, batch)
                     d_terms: training_step.Terms = {}
                 else:
                     with accelerator.autocast():

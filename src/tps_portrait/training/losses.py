@@ -76,7 +76,8 @@ def smooth_regions(pixel_values: Tensor, radius: int | None = None, edge: float 
 
     def box(x: Tensor) -> Tensor:
         side = 2 * radius + 1
-        return F.avg_pool2d(F.pad(x, (radius,) * 4, mode="replicate"), side, 1)
+        x = F.pad(x, (radius,) * 4, mode="replicate").contiguous()
+        return F.avg_pool2d(F.avg_pool2d(x, (1, side), 1), (side, 1), 1)
 
     mean = box(pixel_values)
     variance = box(pixel_values.square()) - mean.square()

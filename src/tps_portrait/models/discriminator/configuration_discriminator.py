@@ -12,7 +12,7 @@ class PortraitDiscriminatorConfig(PortraitConfig):
 
     Args:
         channels: widths of the stride-2 layers of the global discriminator; it judges patches
-            after the last two of them.
+            after the last three of them.
         part_channels: widths of the stride-2 layers of each part discriminator.
         regions: names of the face regions that get a discriminator of their own; a name that
             starts with `right_` shares the one of its mirrored `left_` twin.
@@ -20,8 +20,8 @@ class PortraitDiscriminatorConfig(PortraitConfig):
 
     model_type = "tps_portrait_discriminator"
 
-    channels: list[int] | tuple[int, ...] = (24, 48, 96, 128)
-    part_channels: list[int] | tuple[int, ...] = (32, 64, 128)
+    channels: list[int] | tuple[int, ...] = (16, 32, 64, 96, 128)
+    part_channels: list[int] | tuple[int, ...] = (24, 48, 96, 128)
     regions: list[str] | tuple[str, ...] = ("right_eye", "left_eye", "nose", "mouth")
 
     def validate_widths(self) -> None:
@@ -30,7 +30,7 @@ class PortraitDiscriminatorConfig(PortraitConfig):
         Raises:
             ValueError: a list is too short or a width is not positive.
         """
-        if len(self.channels) < 2 or min(self.channels) < 1:
-            raise ValueError(f"channels must be two or more positive widths, got {self.channels}")
+        if len(self.channels) < 3 or min(self.channels) < 1:
+            raise ValueError(f"channels must be three or more positive widths, got {self.channels}")
         if len(self.part_channels) < 1 or min(self.part_channels) < 1:
             raise ValueError(f"part_channels must be positive widths, got {self.part_channels}")

@@ -18,7 +18,8 @@ class StyleGeneratorConfig(PortraitConfig):
         channels: widths at 1/4, 1/8, 1/16 and 1/32 of the input size; multiples of 8 run fastest.
         encoder_blocks: residual blocks at 1/8 and 1/16 on the way down.
         bottleneck_blocks: residual blocks at 1/32.
-        decoder_blocks: residual blocks at 1/16, 1/8 and 1/4 on the way up.
+        decoder_blocks: residual blocks at 1/16 and 1/8 on the way up.
+        head_channels: width at 1/4 from which each pixel of a 4x4 patch is read.
         norm: `weight` (scaled weight standardisation) or `batch`.
     """
 
@@ -27,7 +28,8 @@ class StyleGeneratorConfig(PortraitConfig):
     channels: list[int] | tuple[int, ...] = (32, 48, 96, 128)
     encoder_blocks: list[int] | tuple[int, ...] = (0, 1)
     bottleneck_blocks: int = 2
-    decoder_blocks: list[int] | tuple[int, ...] = (0, 1, 1)
+    decoder_blocks: list[int] | tuple[int, ...] = (0, 1)
+    head_channels: int = 56
     norm: Literal["weight", "batch"] = "weight"
 
     def validate_widths(self) -> None:
@@ -40,7 +42,9 @@ class StyleGeneratorConfig(PortraitConfig):
             raise ValueError(f"channels must be four positive widths, got {self.channels}")
         if len(self.encoder_blocks) != 2 or min(self.encoder_blocks) < 0:
             raise ValueError(f"encoder_blocks must be two counts >= 0, got {self.encoder_blocks}")
-        if len(self.decoder_blocks) != 3 or min(self.decoder_blocks) < 0:
-            raise ValueError(f"decoder_blocks must be three counts >= 0, got {self.decoder_blocks}")
+        if len(self.decoder_blocks) != 2 or min(self.decoder_blocks) < 0:
+            raise ValueError(f"decoder_blocks must be two counts >= 0, got {self.decoder_blocks}")
         if self.bottleneck_blocks < 0:
             raise ValueError(f"bottleneck_blocks must be >= 0, got {self.bottleneck_blocks}")
+        if self.head_channels < 1:
+            raise ValueError(f"head_channels must be positive, got {self.head_channels}")

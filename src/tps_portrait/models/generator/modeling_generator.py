@@ -1,4 +1,4 @@
-"""The generator: a small U-Net that works at 1/4 to 1/32 of the picture and folds to plain layers."""
+"""The generator: a small U-Net at 1/4 to 1/32 of the picture that folds to plain layers."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class StyleGenerator(PortraitPreTrainedModel):
         self.up2 = ConvNorm(c3, c2, 1, norm=norm, activation=False)
         self.decoder2 = _stack(c2, config.decoder_blocks[1], norm)
         self.up1 = ConvNorm(c2, c1, 1, norm=norm, activation=False)
-        self.decoder1 = _stack(c1, config.decoder_blocks[2], norm)
-        self.head = nn.Conv2d(c1, 48, 1)
-        nn.init.normal_(self.head.weight, std=0.5 / c1**0.5)
+        self.decoder1 = ConvNorm(c1, config.head_channels, norm=norm)
+        self.head = nn.Conv2d(config.head_channels, 48, 1)
+        nn.init.normal_(self.head.weight, std=0.5 / config.head_channels**0.5)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
         self.post_init()
 
