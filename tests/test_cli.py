@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import shutil
 import subprocess
 import sys
-import threading
 import warnings
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,22 +18,15 @@ import torch
 from PIL import Image, ImageOps
 
 import tps_portrait
+from conftest import ASTRONAUT, tiny_pipeline
 from tps_portrait.cli import main, stylize
-
-ASTRONAUT = Path(tps_portrait.__file__).parent / "assets" / "astronaut.jpg"
 
 
 @pytest.fixture(scope="module")
 def style(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder with a style that draws quickly, and badly."""
     folder = tmp_path_factory.mktemp("styles") / "tiny"
-    torch.manual_seed(0)
-    config = tps_portrait.StyleGeneratorConfig(channels=(8, 8, 8, 8))
-    tps_portrait.TPSPortraitPipeline(
-        generator=tps_portrait.StyleGenerator(config),
-        aligner=tps_portrait.TPSAligner(tps_portrait.TPSAlignerConfig()),
-        image_processor=tps_portrait.PortraitImageProcessor(face_size=64, frame_size=128),
-    ).save_pretrained(folder)
+    tiny_pipeline().save_pretrained(folder)
     return str(folder)
 
 
@@ -138,6 +129,14 @@ class TestStylize:
         assert "photos/b.jpg" in errors[0]
         assert errors[1] == "1 of 3 pictures failed"
 
+    def test_progress_bar_on_a_terminal(
+        self, style: str, photos: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        terminal = _Terminal()
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert main(["stylize", "photos", "-o", "out", "--style", style]) == 1
+        assert "3/3 [" in terminal.getvalue()
+
     @pytest.mark.parametrize("source", ["absent.jpg", "photos/notes.txt", "photos/b.jpg"])
     def test_a_bad_picture(
         self, style: str, photos: Path, source: str, capsys: pytest.CaptureFixture[str]
@@ -199,18 +198,12 @@ class TestStylize:
         assert Path("x.png").exists()
         assert "sky.png shows no face" in capsys.readouterr().err
 
-    def test_web_address(self, style: str, photos: Path) -> None:
-        handler = partial(_QuietHandler, directory=str(photos))
-        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-            thread = threading.Thread(target=server.serve_forever)
-            thread.start()
-            try:
-                host = f"http://127.0.0.1:{server.server_port}"
-                urls = [f"{host}/photos/a.png?x=1", f"{host}/absent.png"]
-                assert main(["stylize", *urls, "-o", "out", "--style", style]) == 1
-            finally:
-                server.shutdown()
-                thread.join()
+    def test_web_address(
+        self, style: str, photos: Path, serve: Callable[[str, bytes], str]
+    ) -> None:
+        url = serve("/portraits/a.png", Path("photos/a.png").read_bytes())
+        absent = url.replace("a.png", "absent.png")
+        assert main(["stylize", url, absent, "-o", "out", "--style", style]) == 1
         assert [path.name for path in Path("out").iterdir()] == ["a-tiny.png"]
 
     def test_output_is_checked_before_any_work(
@@ -239,9 +232,9 @@ class TestStylize:
         assert f"Device '{device}' cannot be used here" in line
 
 
-class _QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the test's output clean."""
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 class TestDoctor:

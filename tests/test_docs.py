@@ -10,15 +10,21 @@ from typing import Any
 import pytest
 
 import tps_portrait
+from conftest import ASTRONAUT
 from readme_blocks import Block, check_syntax, commands, find_blocks, run_block
 from tps_portrait.cli import build_parser
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
-ASTRONAUT = Path(tps_portrait.__file__).parent / "assets" / "astronaut.jpg"
+PATTERNS = ("*.md", "docs/**/*.md", "benchmarks/*.md", "examples/**/README.md", "model_cards/*.md")
+PAGES = sorted({page for pattern in PATTERNS for page in ROOT.glob(pattern)})
+
+
+def _name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
 
 README = find_blocks((ROOT / "README.md").read_text("utf-8"))
-ALL = [(page.name, block) for page in PAGES for block in find_blocks(page.read_text("utf-8"))]
+ALL = [(_name(page), block) for page in PAGES for block in find_blocks(page.read_text("utf-8"))]
 
 
 def _params(items: list[tuple[str, Block]]) -> list[Any]:
@@ -26,22 +32,24 @@ def _params(items: list[tuple[str, Block]]) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A folder with the pictures that the README talks about, and one Python session."""
-    folder = tmp_path_factory.mktemp("reader")
-    (folder / "photos").mkdir()
+def session() -> dict[str, Any]:
+    """The Python session in which a reader tries one block after the other."""
+    return {"__name__": "__main__"}
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, with the pictures that the README talks about."""
+    (tmp_path / "photos").mkdir()
     for name in ("me.jpg", "you.jpg", "photos/a.jpg", "photos/b.jpg"):
-        shutil.copy(ASTRONAUT, folder / name)
-    return folder, {"__name__": "__main__"}
+        shutil.copy(ASTRONAUT, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-@pytest.mark.parametrize("block", _params([("README", b) for b in README if b.reason is None]))
-def test_readme_block_runs(
-    block: Block, reader: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, namespace = reader
-    monkeypatch.chdir(folder)
-    run_block(block, folder, namespace)
+@pytest.mark.parametrize("block", _params([("README.md", b) for b in README if b.reason is None]))
+def test_readme_block_runs(block: Block, reader: Path, session: dict[str, Any]) -> None:
+    run_block(block, reader, session)
 
 
 @pytest.mark.parametrize("block", _params(ALL))
@@ -64,7 +72,7 @@ def test_commands_and_files_exist(block: Block) -> None:
             assert not missing, f"{words} names {missing}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
     linked = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"(?:src|href)=\"([^\"]+)\"", text)

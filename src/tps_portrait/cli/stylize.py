@@ -62,12 +62,14 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--strength",
+        metavar="X",
         type=_number(0, 1),
         default=1.0,
         help="0 is the photo, 1 the drawing (default: 1)",
     )
     parser.add_argument(
         "--geometry-strength",
+        metavar="X",
         type=_number(0, 1),
         default=0.0,
         help="move the face toward the style's mean face, 0 to 1 (default: 0)",
