@@ -1,4 +1,4 @@
-"""Command line: ``python -m examples.data.render animation OUT --count 100 --seed 2000``."""
+"""Command line: ``python -m examples.data.render STYLE OUT --count 100 --seed 2000``."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .portrait import render
+from . import ink_paint, oil_paint, portrait, watercolor
 
-QUALITY = 92
+QUALITY = {"animation": 92, "watercolor": 90, "oil_paint": 90, "ink_paint": 90}
+RENDER = {
+    "animation": portrait.render,
+    "watercolor": watercolor.render,
+    "oil_paint": oil_paint.render,
+    "ink_paint": ink_paint.render,
+}
 
 
-def _row(seed: int, out: Path, size: int) -> str:
-    picture, points, _ = render(seed, size)
-    name = f"animation-{seed:06d}.jpg"
-    options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+def _row(seed: int, style: str, out: Path, size: int) -> str:
+    picture, points, _ = RENDER[style](seed, size)
+    name = f"{style}-{seed:06d}.jpg"
+    options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY[style]]
     if not cv2.imwrite(str(out / name), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options):
         raise OSError(f"could not write {out / name}")
     return json.dumps(
@@ -36,7 +42,7 @@ def _row(seed: int, out: Path, size: int) -> str:
 def main() -> None:
     """Render a style set as a ``datasets`` imagefolder."""
     parser = argparse.ArgumentParser(prog="examples.data.render", description=main.__doc__)
-    parser.add_argument("style", choices=["animation"])
+    parser.add_argument("style", choices=list(RENDER))
     parser.add_argument("out", type=Path)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=2000, help="first seed")
@@ -45,7 +51,7 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     seeds = range(args.seed, args.seed + args.count)
-    draw = partial(_row, out=args.out, size=args.size)
+    draw = partial(_row, style=args.style, out=args.out, size=args.size)
     if args.workers > 1:
         with ProcessPoolExecutor(args.workers) as pool:
             rows = list(pool.map(draw, seeds))
