@@ -29,8 +29,8 @@ def check_pair(points: Tensor, values: Tensor, names: tuple[str, str]) -> None:
     """Raise LandmarkError unless both are (B or 1, N, 2) with one N of at least 3."""
     for tensor, name in zip((points, values), names, strict=True):
         check_shape(tensor, name)
-    batches = {points.shape[0], values.shape[0]} - {1}
-    if points.shape[1] != values.shape[1] or len(batches) > 1:
+    unequal = points.shape[0] != values.shape[0] and points.shape[0] != 1 and values.shape[0] != 1
+    if unequal or points.shape[1] != values.shape[1]:
         raise LandmarkError(
             f"{names[0]} {tuple(points.shape)} and {names[1]} {tuple(values.shape)} must hold the "
             f"same number of points, and equal batches or a batch of 1"

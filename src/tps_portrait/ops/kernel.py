@@ -85,8 +85,8 @@ def kernel_sum_grid(
     lattice = ((start, step, count), (start, step, count))
     coarse = _add_windows(coarse, centers, weights, lattice, radius, _inner_kernel)
 
-    rows = torch.from_numpy(_interpolation(height, cells)).to(centers)
-    columns = torch.from_numpy(_interpolation(width, cells)).to(centers)
+    rows = _interpolation_matrix(height, cells).to(centers)
+    columns = _interpolation_matrix(width, cells).to(centers)
     dense = (columns @ coarse.transpose(1, 2).flatten(2)).unflatten(2, (count, 2))
     dense = (rows @ dense.transpose(1, 2).flatten(2)).unflatten(2, (width, 2))
     pixels = ((1 / height - 1, 2 / height, height), (1 / width - 1, 2 / width, width))
@@ -173,6 +173,12 @@ def _chunks(count: int, elements: int, device: torch.device) -> list[slice]:
         return [slice(None)]
     length = max(1, (_CPU_CHUNK if device.type == "cpu" else _GPU_CHUNK) // elements)
     return [slice(i, i + length) for i in range(0, count, length)]
+
+
+@torch.compiler.assume_constant_result
+def _interpolation_matrix(size: int, cells: int) -> Tensor:
+    """`_interpolation` as a tensor; a constant to torch.compile, which would trace into numpy."""
+    return torch.from_numpy(_interpolation(size, cells))
 
 
 @lru_cache(maxsize=32)

@@ -52,7 +52,7 @@ PART_SCALES: dict[str, float] = {
     "jaw": 2.8,
     "right_brow": 1.0,
     "left_brow": 1.0,
-    "nose": 1.1,
+    "nose": 1.4,
     "right_eye": 0.9,
     "left_eye": 0.9,
     "mouth": 1.3,

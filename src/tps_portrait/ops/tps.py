@@ -203,7 +203,7 @@ def warp(
     if not image.is_floating_point():
         raise ConfigError(f"warp needs a floating-point image, got {image.dtype}; convert it first")
     if image.shape[0] != grid.shape[0]:
-        if 1 not in (image.shape[0], grid.shape[0]):
+        if image.shape[0] != 1 and grid.shape[0] != 1:
             raise ConfigError(
                 f"warp got {image.shape[0]} images and {grid.shape[0]} grids; the batch sizes must "
                 f"be equal, or one of them 1"
@@ -307,7 +307,7 @@ def _fit(
     if system.shape[0] == 1 and right.shape[0] != 1:
         # one factorisation serves the whole batch
         solution = torch.linalg.solve(system[0], right.permute(1, 0, 2).flatten(1))
-        solution = solution.unflatten(1, (-1, 2)).permute(1, 0, 2)
+        solution = solution.unflatten(1, (right.shape[0], 2)).permute(1, 0, 2)
     else:
         solution = torch.linalg.solve(system, right)
     weights, affine = solution[:, :-3], solution[:, -3:]
