@@ -205,3 +205,15 @@ def test_export_and_reload(size: int, tmp_path: Path) -> None:
     # what was traced must not linger in caches
     assert torch.equal(module(*inputs), module(*inputs))
     assert type(tps_grid(fit_tps(_moved(1), _moved(1)), (size, size))) is Tensor
+
+
+def test_everything_stays_on_the_device_of_the_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    # meta tensors refuse to mix with CPU ones, as CUDA tensors do; they have no values to check
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    image = torch.empty(2, 3, 256, 256, device="meta")
+    source, target = torch.empty(2, 68, 2, device="meta"), torch.empty(1, 68, 2, device="meta")
+    for size in ((256, 256), (20, 30)):
+        moved = warp_by_landmarks(image, source, target, size=size, regularization=0.1)
+        assert (moved.device.type, moved.shape) == ("meta", (2, 3, *size))
+    grid = tps_grid(fit_tps(source, target), (200, 200))
+    assert resize_grid(grid, (20, 20)).shape == (2, 20, 20, 2)
