@@ -1,4 +1,4 @@
-"""The committed animation examples: complete, ordered and framed like the photo crops."""
+"""The committed style examples: complete, ordered and framed like the photo crops."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-STYLE = Path(__file__).parents[1] / "examples" / "data" / "styles" / "animation"
+STYLES = Path(__file__).parents[1] / "examples" / "data" / "styles"
+FIRST_SEED = {"animation": 2000, "watercolor": 3000, "oil_paint": 4000, "ink_paint": 5000}
+
+
+@pytest.fixture(scope="module", params=sorted(FIRST_SEED))
+def style(request: pytest.FixtureRequest) -> Path:
+    return STYLES / str(request.param)
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[dict[str, object]]:
-    text = (STYLE / "metadata.jsonl").read_text(encoding="utf-8")
+def rows(style: Path) -> list[dict[str, object]]:
+    text = (style / "metadata.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
 
 
@@ -23,19 +29,20 @@ def points(rows: list[dict[str, object]]) -> np.ndarray:
     return np.array([row["landmarks"] for row in rows], dtype=float)
 
 
-def test_rows_and_files_match(rows: list[dict[str, object]]) -> None:
+def test_rows_and_files_match(style: Path, rows: list[dict[str, object]]) -> None:
     names = [str(row["file_name"]) for row in rows]
     assert len(names) == len(set(names)) == 100
-    assert sorted(names) == sorted(p.name for p in STYLE.glob("*.jpg"))
-    assert len({row["seed"] for row in rows}) == 100
+    assert sorted(names) == sorted(p.name for p in style.glob("*.jpg"))
+    first = FIRST_SEED[style.name]
+    assert [row["seed"] for row in rows] == list(range(first, first + 100))
     assert {row["license"] for row in rows} == {"CC0-1.0"}
-    assert sum(p.stat().st_size for p in STYLE.iterdir()) <= 8e6
+    assert sum(p.stat().st_size for p in style.iterdir()) <= 6e6
 
 
-def test_pictures_are_512_rgb_and_differ(rows: list[dict[str, object]]) -> None:
+def test_pictures_are_512_rgb_and_differ(style: Path, rows: list[dict[str, object]]) -> None:
     small = []
     for row in rows:
-        with Image.open(STYLE / str(row["file_name"])) as image:
+        with Image.open(style / str(row["file_name"])) as image:
             assert image.size == (512, 512)
             assert image.mode == "RGB"
             small.append(np.asarray(image.resize((16, 16)), dtype=float).ravel())

@@ -67,12 +67,12 @@ class InkCanvas(LayerCanvas):
             swell = np.sin(np.pi * np.clip(t, 0.03, 0.97)) ** 0.55
             tip, scale, value = 0, 1.15, 0.96 * alpha
         else:
-            swell = np.interp(t, [0, 0.06, 0.3, 0.75, 1], [0.6, 1.15, 0.5, 0.95, 0.10])
+            swell = np.interp(t, [0, 0.06, 0.3, 0.75, 1], [0.5, 1.35, 0.42, 1.05, 0.06])
             swell = swell * (1 + 0.38 * np.sin(2 * np.pi * (t * length / 150 + rng.random())))
             if rng.random() < 0.4:
                 p = p[::-1]
-            tip = int(rng.choice([0, 1, 2], p=[0.3, 0.45, 0.25]))
-            scale = rng.uniform(1.3, 2.7) * self._bold
+            tip = int(rng.choice([0, 1, 2], p=[0.2, 0.4, 0.4]))
+            scale = rng.uniform(1.4, 3.1) * self._bold
             value = float(rng.uniform(0.75, 1.0)) * alpha**0.5
             p = p + 0.9 * np.cumsum(rng.normal(0, 0.12, p.shape), 0)
         taper = np.maximum(swell, np.where(t < 0.5, start, end) * 0.6)
@@ -100,16 +100,17 @@ class InkCanvas(LayerCanvas):
     def strands(self, hair: Hair, t: Traits, rng: np.random.Generator) -> None:
         """Draw hair as broad dry strokes that follow the locks and leave the shine open."""
         depth = float(np.clip(1.2 - np.mean(t.hair) / 255, 0.25, 1.0))
-        for mass in hair.masses():
-            self.fill(mass, t.hair)
         if hair.kind == "buzz":
+            self.fill(hair.sheets[0].mass(), t.hair)
             return
         for lock in hair.strays + hair.loose:
             widths = np.interp(np.linspace(0, 1, 24), [0, 0.3, 1], [0.5, 0.9, 0.0]) * lock.width
             self.ribbon(resample(lock.line, 24), widths, 1, depth)
         for sheet in hair.sheets:
+            self.fill(sheet.mass(), t.hair)  # covers the strokes of the sheets behind
             self._sheet(sheet, depth)
         if hair.cap is not None:
+            self.fill(hair.cap, t.hair)
             self._curls(hair, depth)
 
     def _sheet(self, sheet: Sheet, depth: float) -> None:
@@ -130,18 +131,22 @@ class InkCanvas(LayerCanvas):
                 if t1 - t0 < 0.08:
                     continue
                 if long <= 130:  # short hair: strokes of uneven reach, from root or crown
-                    t0, t1 = rng.uniform(0, 0.2), t1 * rng.uniform(0.75, 1.0)
+                    t0, t1 = rng.uniform(0, 0.12), min(t1, rng.uniform(0.8, 1.1))
                     t0, t1 = (t0, t1) if rng.random() < 0.45 else (t1, t0)
                 line = sheet.at(u + rng.normal(0, 0.015) * along, t0 + (t1 - t0) * along)
-                body = np.interp(along, [0, 0.15, 0.6, 1], [0.35, 1.0, 0.85, 0.05])
+                body = np.interp(
+                    along, [0, 0.15, 0.6, 1], [0.45, 1.0, 0.9, 0.15 if long <= 130 else 0.05]
+                )
                 tip = int(rng.choice([0, 1, 2], p=[0.15, 0.4, 0.45]))
                 value = depth * rng.uniform(0.55, 1.0)
-                self.ribbon(line, rng.uniform(6, 14) * body, tip, value)
+                reach = (6, 14) if long > 130 else (7, 13)
+                self.ribbon(line, rng.uniform(*reach) * body, tip, value)
         for u in rng.uniform(0.03, 0.97, 7):  # a few firm hairs
             t0 = rng.uniform(0, 0.5)
             line = sheet.at(u + 0 * along, t0 + rng.uniform(0.25, 0.5) * along)
             self.ribbon(line, 2.6 * np.sin(np.pi * along) ** 0.5, 0, min(1.0, depth + 0.25))
-        self.outline(mass, 2.2, (40, 40, 44))
+        for side in (mass[50:100], mass[-50:]):  # the tips stay open
+            self.ink(side, 2.2, (40, 40, 44), 0.2)
 
     def _curls(self, hair: Hair, depth: float) -> None:
         rng, cap = self._rng, hair.cap

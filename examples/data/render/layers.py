@@ -132,13 +132,6 @@ class Sketch:
         """Coverage of the whole figure."""
         return self.visible(*self.layers)
 
-    def albedo(self, background: Map) -> Map:
-        """Flat colours of all layers over ``background`` ``(H, W, 3)``."""
-        out = background.copy()
-        for layer in self.layers.values():
-            out += (layer.colour - out) * layer.alpha[..., None]
-        return out
-
 
 def _read(surface: skia.Surface, size: int) -> tuple[Map, Map]:
     premultiplied = surface.makeImageSnapshot().toarray(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .layers import SKIN, Layer, Map, Sketch
+from .layers import SKIN, Map, Sketch
 from .relief import Relief, inflate
 
 
@@ -57,12 +57,6 @@ def rough_paper(rng: np.random.Generator, size: int) -> Map:
     height = noise(rng, size, size / 7) + 0.8 * noise(rng, size, size / 4)
     height += 0.5 * noise(rng, size, size / 14) + 0.35 * noise(rng, size, size / 2)
     return height / float(height.std())
-
-
-def over(below: Map, layer: Layer, alpha: Map | None = None) -> Map:
-    """Composite a layer's flat colours over ``below``."""
-    cover = (layer.alpha if alpha is None else alpha)[..., None]
-    return below + (layer.colour - below) * cover
 
 
 def lighting(s: Sketch, relief: Relief, height: float = 0.5, front: float = 0.75) -> Map:
