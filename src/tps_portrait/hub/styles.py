@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
 import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from ..errors import ModelFileError, StyleNotFoundError
 
@@ -17,8 +27,11 @@ BUNDLED_FOLDER = Path(__file__).parents[1] / "styles"
 LIBRARY_NAME = "tps-portrait"
 FORMAT_VERSION = 1
 
+README = "README.md"
+
 _INDEX = "model_index.json"
 _CONFIG = "config.json"
+_HUB_OPTIONS = ("cache_dir", "local_files_only", "revision", "token")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _PIPELINE = "TPSPortraitPipeline"
 _COMPONENTS = {
@@ -94,6 +107,59 @@ def not_found(name: str, reason: str = "") -> str:
     parts.append(f"Bundled styles: {', '.join(bundled) or 'none'}.")
     parts.append("Other styles are given as a folder or as a Hub id, `user/name`.")
     return " ".join(parts)
+
+
+def fetch_style(
+    repo_id: str, download: Callable[..., str | os.PathLike[str]], options: Mapping[str, Any]
+) -> Path:
+    """Bring a style from the Hub into the local cache.
+
+    Args:
+        repo_id: `user/name`.
+        download: `DiffusionPipeline.download` of the pipeline class.
+        options: what `from_pretrained` was given: `revision`, `variant`, `token`, `cache_dir`, …
+
+    Returns:
+        The folder in the cache.
+
+    Raises:
+        StyleNotFoundError: the repository cannot be found or reached, and is not in the cache.
+        ModelFileError: it holds no style, or no safetensors.
+    """
+    try:
+        folder = Path(download(repo_id, **options))
+    except (OSError, ValueError) as error:
+        causes = list(_chain(error))
+        reason = " ".join(str(error).split())
+        if "safetensors" in reason:
+            raise ModelFileError(
+                f"The Hub repository {repo_id} lacks safetensors weights, and nothing else is "
+                f"loaded ({reason}). Ask its author to save them with safetensors."
+            ) from error
+        if any(isinstance(e, RepositoryNotFoundError) for e in causes):
+            reason = "The Hub has no such repository, or it is private: check the id and the token."
+        elif any(isinstance(e, RevisionNotFoundError) for e in causes):
+            reason = f"The repository has no revision {options.get('revision')!r}."
+        elif any(
+            isinstance(e, EntryNotFoundError) and not isinstance(e, LocalEntryNotFoundError)
+            for e in causes
+        ):
+            raise ModelFileError(
+                f"The Hub repository {repo_id} holds no style: there is no {_INDEX} in it."
+            ) from error
+        elif any(isinstance(e, FileNotFoundError | ConnectionError) for e in causes):
+            reason = "It is not in the local cache, and the Hub was not or cannot be reached."
+        raise StyleNotFoundError(not_found(repo_id, reason)) from error
+    with contextlib.suppress(OSError, ValueError):
+        # The card holds the licence; diffusers does not download it.
+        hf_hub_download(repo_id, README, **{k: options[k] for k in _HUB_OPTIONS if k in options})
+    return folder
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def check_style(folder: Path, name: str) -> None:

@@ -111,6 +111,7 @@ class PortraitPreTrainedModel(PreTrainedModel):
         _refuse_pickles(Path(name) / kwargs.get("subfolder", ""))
         wants_info = kwargs.pop("output_loading_info", False)
         kwargs["use_safetensors"] = True
+        kwargs["ignore_mismatched_sizes"] = True  # reported below, with the other misfits
         try:
             if "config" not in kwargs:
                 kwargs["config"] = cls._load_config(where, name, **kwargs)

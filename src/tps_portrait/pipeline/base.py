@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import os
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 from diffusers import DiffusionPipeline
-from huggingface_hub import hf_hub_download
+from diffusers.configuration_utils import FrozenDict
 from torch import nn
 
 from .. import _diffusers
@@ -18,13 +17,13 @@ from ..errors import (
     ConfigError,
     ModelFileError,
     OutputError,
-    StyleNotFoundError,
     TPSPortraitError,
 )
 from ..hub.styles import (
+    README,
     check_style,
+    fetch_style,
     locate_style,
-    not_found,
     read_style_config,
     shared_landmarks,
     write_style_config,
@@ -37,8 +36,6 @@ from ..processing import PortraitImageProcessor
 _diffusers.register()
 
 _VARIANTS = {"fp16": torch.float16, "bf16": torch.bfloat16}
-_HUB_OPTIONS = ("cache_dir", "local_files_only", "revision", "token")
-_README = "README.md"
 
 _Pipeline = TypeVar("_Pipeline", bound="StylePipeline")
 
@@ -84,6 +81,7 @@ class StylePipeline(DiffusionPipeline):
         )
         self.style: str | None = None
         self.card: str | None = None
+        self._source: str | None = None
         self._shared_landmarks: FaceLandmarker | None = None
         self._fused: tuple[Any, nn.Module] | None = None
 
@@ -121,7 +119,7 @@ class StylePipeline(DiffusionPipeline):
         types = wanted if isinstance(wanted, dict) else {"generator": wanted}
         kwargs["dtype"] = {"default": torch.float32, **types}
         place = locate_style(name)
-        folder = place if isinstance(place, Path) else cls._fetch(place, **kwargs)
+        folder = place if isinstance(place, Path) else fetch_style(place, cls.download, kwargs)
         check_style(folder, name)
         try:
             pipe: _Pipeline = super().from_pretrained(os.fspath(folder), **kwargs)
@@ -129,29 +127,15 @@ class StylePipeline(DiffusionPipeline):
             raise
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
             raise ModelFileError(f"The style {name} cannot be loaded: {error}") from error
-        pipe.register_to_config(_name_or_path=name)
+        # diffusers would store this in every copy of the style, folders of the author included.
+        pipe._internal_dict = FrozenDict(
+            {key: value for key, value in pipe.config.items() if key != "_name_or_path"}
+        )
+        pipe._source = name
         pipe.style = read_style_config(folder, name).get("style") or Path(name).name
-        card = folder / _README
+        card = folder / README
         pipe.card = card.read_text("utf-8") if card.is_file() else None
         return pipe
-
-    @classmethod
-    def _fetch(cls, repo_id: str, **kwargs: Any) -> Path:
-        try:
-            folder = Path(cls.download(repo_id, **kwargs))
-        except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            if "safetensors" in reason:
-                raise ModelFileError(
-                    f"The Hub repository {repo_id} lacks safetensors weights, and nothing else is "
-                    f"loaded ({reason}). Ask its author to save them with safetensors."
-                ) from error
-            raise StyleNotFoundError(not_found(repo_id, f"({reason})")) from error
-        options = {key: kwargs[key] for key in _HUB_OPTIONS if key in kwargs}
-        with contextlib.suppress(OSError, ValueError):
-            # The card holds the licence; diffusers does not download it.
-            hf_hub_download(repo_id, _README, **options)
-        return folder
 
     def save_pretrained(
         self,
@@ -183,7 +167,7 @@ class StylePipeline(DiffusionPipeline):
             folder.mkdir(parents=True, exist_ok=True)
             write_style_config(folder, self.style or folder.resolve().name)
             if self.card is not None:
-                (folder / _README).write_text(self.card, "utf-8")
+                (folder / README).write_text(self.card, "utf-8")
             super().save_pretrained(os.fspath(folder), variant=variant, **kwargs)
             if variant in _VARIANTS and self.generator.dtype != _VARIANTS[variant]:
                 reduced = copy.deepcopy(self.generator).to(_VARIANTS[variant])
@@ -219,6 +203,11 @@ class StylePipeline(DiffusionPipeline):
         return self
 
     @property
+    def name_or_path(self) -> str | None:
+        """What the style was loaded by, `None` if it was not loaded."""
+        return self._source
+
+    @property
     def dtype(self) -> torch.dtype:
         """Type in which the generator computes."""
         dtype: torch.dtype = self.generator.dtype
@@ -231,7 +220,8 @@ class StylePipeline(DiffusionPipeline):
             return self.landmarks
         if self._shared_landmarks is None:
             self._shared_landmarks = FaceLandmarker.from_pretrained(shared_landmarks())
-        self._shared_landmarks.to(self._execution_device)
+        if self._shared_landmarks.device != self._execution_device:
+            self._shared_landmarks.to(self._execution_device)
         return self._shared_landmarks
 
     def inference_network(self) -> nn.Module:

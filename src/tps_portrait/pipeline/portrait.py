@@ -84,8 +84,9 @@ class TPSPortraitPipeline(StylePipeline):
             mode: `face` draws every face on an upright crop and lays it over the drawn picture;
                 `frame` draws the picture as a whole and does not look for faces.
             face_size: side in pixels at which faces are drawn; the style's by default.
-            size: longest side in pixels at which the whole picture is drawn; the style's by
-                default. Larger pictures are drawn smaller and enlarged.
+            size: longest side in pixels at which the whole picture is drawn. Around a face it is
+                a limit, as the face gives the scale. By default that of the picture, limited by
+                the style. The result is always as large as the photo.
             batch_size: pictures loaded, and faces or frames drawn, at a time.
             max_faces: draw the largest faces only.
             on_no_face: what `face` mode does about a picture without a face: `warn` and `ignore`
@@ -143,7 +144,11 @@ class TPSPortraitPipeline(StylePipeline):
                         output.faces[index],
                         geometry_strength,
                         draw_faces=mode == "face",
-                        sizes=(face_side, frame_side),
+                        sizes={
+                            "face_size": face_side,
+                            "frame_size": frame_side,
+                            "enlarge": size is not None,
+                        },
                         on_no_face=on_no_face,
                     )
                 except (InputImageError, LandmarkError) as error:
@@ -167,7 +172,7 @@ class TPSPortraitPipeline(StylePipeline):
         geometry_strength: float,
         *,
         draw_faces: bool,
-        sizes: tuple[int, int],
+        sizes: dict[str, Any],
         on_no_face: str,
     ) -> Composition:
         crops = face_crops([face.landmarks for face in faces], photo.size)
@@ -192,9 +197,7 @@ class TPSPortraitPipeline(StylePipeline):
                 return self.aligner.grid(source, target, (side, side), frame="picture")[0].cpu()
 
             photo = bend_faces(photo, crops, grid)
-        return Composition.plan(
-            photo, crops if draw_faces else (), face_size=sizes[0], frame_size=sizes[1]
-        )
+        return Composition.plan(photo, crops if draw_faces else (), **sizes)
 
     def _draw(self, pictures: Sequence[Tensor], batch_size: int) -> list[Tensor]:
         """Run pictures `(3, h, w)` uint8 through the generator, those of one size together."""

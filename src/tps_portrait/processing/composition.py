@@ -13,6 +13,9 @@ from .photo import Photo
 from .resample import blend, resize, working_size
 
 _GRID_SIZE = 256
+# The generator pads with zeros and leaves a rim at the border of what it draws. The frame gets a
+# margin that is cut away again; at a stride's width the drawing inside keeps its phase.
+_MARGIN = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +40,13 @@ class Composition:
 
     @classmethod
     def plan(
-        cls, photo: Photo, crops: Sequence[FaceCrop], *, face_size: int, frame_size: int
+        cls,
+        photo: Photo,
+        crops: Sequence[FaceCrop],
+        *,
+        face_size: int,
+        frame_size: int,
+        enlarge: bool = False,
     ) -> Composition:
         """Decide what to draw at which size.
 
@@ -46,16 +55,25 @@ class Composition:
             crops: its faces, largest first.
             face_size: side in pixels at which faces are drawn.
             frame_size: longest side in pixels at which the whole photo is drawn.
+            enlarge: draw a photo without faces at `frame_size` also if it is smaller.
+
+        Returns:
+            The plan.
         """
-        scale = face_size / max(crop.side for crop in crops) if crops else 1.0
+        if crops:
+            scale = face_size / max(crop.side for crop in crops)
+        else:
+            scale = frame_size / max(photo.size) if enlarge else 1.0
         frame = working_size(photo.size, scale, frame_size)
         return cls(photo, tuple(crops), face_size, frame)
 
     def inputs(self) -> list[Tensor]:
-        """Pictures to be drawn: the frame, then the faces; `(3, h, w)` uint8."""
+        """Pictures to be drawn: the frame with a margin, then the faces; `(3, h, w)` uint8."""
         visible = self.photo.visible()
         faces = [cut_face(visible, crop, self.face_size) for crop in self.crops]
-        return [resize(visible, self.frame), *faces]
+        rows, columns = (torch.arange(-_MARGIN, n + _MARGIN).clamp(0, n - 1) for n in self.frame)
+        frame = resize(visible, self.frame)
+        return [frame.index_select(1, rows).index_select(2, columns), *faces]
 
     def result(self, drawings: Sequence[Tensor], strength: float) -> Photo:
         """Put the drawings together.
@@ -70,8 +88,9 @@ class Composition:
         if strength == 0:
             return self.photo
         frame, *faces = drawings
+        frame = frame[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
         canvas = resize(frame, self.photo.size)
-        if faces and canvas is frame:
+        if canvas is frame:
             canvas = frame.clone()
         # The largest face comes last, over what the crops of its neighbours show of it.
         for face, crop in reversed(list(zip(faces, self.crops, strict=True))):
