@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +24,19 @@ REGIONS: dict[str, tuple[int, ...]] = {
     "nose": (*range(27, 36),),
     "mouth": (*range(48, 60),),
 }
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _without_autocast(method: _Method) -> _Method:
+    """Keep autocast from rounding coordinates to bfloat16, which moves them by a pixel and more."""
+
+    @wraps(method)
+    def exact(self: TPSAligner, *args: Any, **kwargs: Any) -> Any:
+        with torch.autocast(self.template.device.type, enabled=False):
+            return method(self, *args, **kwargs)
+
+    return cast(_Method, exact)
 
 
 class TPSAligner(PortraitPreTrainedModel):
@@ -48,6 +65,7 @@ class TPSAligner(PortraitPreTrainedModel):
         self.template = nn.Parameter(torch.tensor(MEAN_FACE_68), requires_grad=False)
         self.post_init()
 
+    @_without_autocast
     def spline(self, source: Tensor, target: Tensor, *, frame: str = "face") -> ThinPlateSpline:
         """Fit the backward spline: target places to source places.
 
@@ -105,6 +123,7 @@ class TPSAligner(PortraitPreTrainedModel):
         size = (image.shape[-2], image.shape[-1])
         return warp(image, self.grid(source, target, size, frame=frame))
 
+    @_without_autocast
     def crop_regions(self, image: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
         """Cut the face regions out upright, without bending them.
 
@@ -117,6 +136,7 @@ class TPSAligner(PortraitPreTrainedModel):
         """
         return {name: warp(image, self._region_grid(landmarks, name)) for name in REGIONS}
 
+    @_without_autocast
     def align_regions(self, image: Tensor, source: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Cut the regions of `image` out as they would look on the target face.
 
@@ -165,6 +185,7 @@ class TPSAligner(PortraitPreTrainedModel):
         target = self.exaggerated_landmarks(landmarks, strength)
         return self.align(image, landmarks, target, frame="picture")
 
+    @_without_autocast
     def exaggerated_landmarks(self, landmarks: Tensor, strength: float) -> Tensor:
         """Return the landmarks `(B, 68, 2)` that `exaggerate` gives to a face."""
         _check(landmarks, "landmarks")
