@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
-
-from transformers import HfArgumentParser
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..errors import ConfigError
+
+_Schedule = Literal[
+    "constant",
+    "constant_with_warmup",
+    "linear",
+    "cosine",
+    "cosine_with_restarts",
+    "polynomial",
+]
 
 
 def _option(default: Any, text: str, **kwargs: Any) -> Any:
@@ -48,7 +57,10 @@ class TrainingArguments(LossWeights):
         None, "Photos to draw in the sample grids; the first training photos if not given."
     )
     image_column: str = _option("image", "Column of the pictures.")
-    landmarks_column: str = _option("landmarks", "Column of the 68 landmarks, in [-1, 1].")
+    landmarks_column: str = _option(
+        "landmarks",
+        "Column of the 68 landmarks, in [-1, 1]. Where a set has none, faces are detected.",
+    )
     max_train_samples: int | None = _option(None, "Use only the first N style pictures.")
     output_dir: str = _option("runs/style", "Where checkpoints, samples and the style are written.")
     style_name: str | None = _option(None, "Name of the style; the output folder's if not given.")
@@ -66,7 +78,9 @@ class TrainingArguments(LossWeights):
     discriminator_learning_rate: float = _option(3e-4, "Learning rate of the discriminators.")
     adam_beta1: float = _option(0.5, "First Adam moment.")
     adam_beta2: float = _option(0.99, "Second Adam moment.")
-    lr_scheduler: str = _option("constant", "Schedule, as in diffusers: constant, linear, cosine…")
+    lr_scheduler: _Schedule = _option(
+        "constant", "Schedule of the learning rates, as in diffusers."
+    )
     lr_warmup_steps: int = _option(0, "Steps of linear warm-up of the learning rate.")
     gradient_accumulation_steps: int = _option(1, "Micro-batches per optimiser step.")
     max_grad_norm: float = _option(10.0, "Gradients are clipped to this norm.")
@@ -83,9 +97,13 @@ class TrainingArguments(LossWeights):
     invariance_every: int = _option(3, "Compute the deformation term every N steps.")
     checkpointing_steps: int = _option(500, "Write a checkpoint every N steps.")
     checkpoints_total_limit: int | None = _option(2, "Keep at most this many checkpoints.")
-    resume_from_checkpoint: str | None = _option(None, "A checkpoint folder, or `latest`.")
+    resume_from_checkpoint: str | None = _option(
+        None, "A checkpoint folder, its name, or `latest`. Open only checkpoints that you trust."
+    )
     validation_steps: int = _option(250, "Write a sample grid every N steps.")
-    report_to: str = _option("jsonl", "Trackers: jsonl, tensorboard, all, or none.")
+    report_to: Literal["jsonl", "tensorboard", "all", "none"] = _option(
+        "jsonl", "Where losses go: losses.jsonl, TensorBoard, both, or nowhere."
+    )
     logging_steps: int = _option(10, "Log the losses every N steps.")
     dataloader_num_workers: int = _option(0, "Worker processes that load pictures.")
     seed: int = _option(0, "Seed of everything random.")
@@ -98,7 +116,8 @@ class TrainingArguments(LossWeights):
         """Check the options.
 
         Raises:
-            ConfigError: an option is missing, out of range, or contradicts another.
+            ConfigError: an option is missing, of the wrong type, out of range, or contradicts
+                another.
         """
         if not self.train_data_dir and not self.dataset_name:
             raise ConfigError(
@@ -112,17 +131,17 @@ class TrainingArguments(LossWeights):
             raise ConfigError(
                 f"resolution must be a multiple of 32, at least 64; got {self.resolution}."
             )
-        for name in ("train_batch_size", "max_train_steps", "gradient_accumulation_steps"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1; got {getattr(self, name)}.")
-        for name in ("unaligned_every", "invariance_every", "logging_steps", "checkpointing_steps"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1; got {getattr(self, name)}.")
-        for item in fields(LossWeights):
-            if getattr(self, item.name) < 0:
-                raise ConfigError(f"{item.name} must be >= 0; got {getattr(self, item.name)}.")
-        if not 0 < self.pair_fraction <= 1:
-            raise ConfigError(f"pair_fraction must lie in (0, 1]; got {self.pair_fraction}.")
+        for names, low, high in _RANGES:
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not low <= value <= high:
+                    wanted = f"at least {low}" if high == math.inf else f"in {low} to {high}"
+                    raise ConfigError(f"{name} must be {wanted}; got {value}.")
+        if not any(getattr(self, name) for name in _GENERATOR_WEIGHTS):
+            raise ConfigError(
+                f"Every loss of the generator is switched off; set one of "
+                f"{', '.join(_GENERATOR_WEIGHTS)} above 0."
+            )
         if self.push_to_hub and not self.hub_model_id:
             raise ConfigError("--push_to_hub needs --hub_model_id OWNER/NAME.")
 
@@ -131,10 +150,36 @@ class TrainingArguments(LossWeights):
         values = {k: v for k, v in asdict(self).items() if k != "hub_token"}
         return {k: v if isinstance(v, int | float | str) else str(v) for k, v in values.items()}
 
+    def loss_weights(self) -> dict[str, float]:
+        """The weights alone, without their common ending."""
+        names = [item.name for item in fields(LossWeights)]
+        return {name.removesuffix("_weight"): getattr(self, name) for name in names}
+
+    @property
+    def photos_per_step(self) -> int:
+        """Photos of an optimiser step, on one device."""
+        return self.train_batch_size * self.gradient_accumulation_steps
+
     @property
     def style(self) -> str:
         """Name of the style."""
         return self.style_name or Path(self.output_dir).name
+
+
+_POSITIVE = math.nextafter(0, 1)
+_RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
+    (("train_batch_size", "max_train_steps", "gradient_accumulation_steps"), 1, math.inf),
+    (("unaligned_every", "invariance_every", "logging_steps"), 1, math.inf),
+    (("checkpointing_steps", "validation_steps", "checkpoints_total_limit"), 1, math.inf),
+    (("max_train_samples",), 1, math.inf),
+    (("reconstruction_steps", "lr_warmup_steps", "dataloader_num_workers"), 0, math.inf),
+    (tuple(item.name for item in fields(LossWeights)), 0, math.inf),
+    (("photo_augmentation", "discriminator_augmentation"), 0, 1),
+    (("adam_beta1", "adam_beta2", "ema_decay"), 0, math.nextafter(1, 0)),
+    (("pair_fraction",), _POSITIVE, 1),
+    (("learning_rate", "discriminator_learning_rate", "max_grad_norm"), _POSITIVE, math.inf),
+)
+_GENERATOR_WEIGHTS = tuple(item.name for item in fields(LossWeights) if item.name != "r1_weight")
 
 
 def parse_training_arguments(argv: Sequence[str] | None = None) -> TrainingArguments:
@@ -147,24 +192,60 @@ def parse_training_arguments(argv: Sequence[str] | None = None) -> TrainingArgum
         The options; flags win over the file, the file over the defaults.
 
     Raises:
-        ConfigError: the file cannot be read, holds an unknown option, or an option is out of range.
+        ConfigError: the file cannot be read, holds an unknown option or one of the wrong type, or
+            an option is out of range.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
-    parser = HfArgumentParser(TrainingArguments, description=__doc__)
-    path = _config_path(argv)
-    if path is not None:
-        parser.set_defaults(**_read_yaml(path))
+    parser = _parser()
     values = vars(parser.parse_args(argv))
+    if values.get("config"):
+        values = {**_read_yaml(Path(values["config"])), **values}
     return TrainingArguments(**values)
 
 
-def _config_path(argv: list[str]) -> Path | None:
-    for index, item in enumerate(argv):
-        if item == "--config" and index + 1 < len(argv):
-            return Path(argv[index + 1])
-        if item.startswith("--config="):
-            return Path(item.split("=", 1)[1])
-    return None
+def _parser() -> argparse.ArgumentParser:
+    """A parser that returns only the flags that were given."""
+    parser = argparse.ArgumentParser(
+        usage="%(prog)s [--config FILE] [--option VALUE …]",
+        description="Train a portrait style from about 100 example pictures and a set of photos.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    groups = {
+        owner: parser.add_argument_group(title)
+        for owner, title in ((TrainingArguments, "run"), (LossWeights, "losses"))
+    }
+    hints = get_type_hints(TrainingArguments)
+    weights = {item.name for item in fields(LossWeights)}
+    for item in fields(TrainingArguments):
+        group = groups[LossWeights if item.name in weights else TrainingArguments]
+        hint, default = hints[item.name], item.default
+        kind, many = _kind(hint)
+        text = item.metadata["help"]
+        if kind is bool:
+            group.add_argument(f"--{item.name}", action=argparse.BooleanOptionalAction, help=text)
+            continue
+        if not many and default is not None:
+            text = f"{text} Default: {default}."
+        group.add_argument(
+            f"--{item.name}",
+            type=kind,
+            nargs="+" if many else None,
+            choices=get_args(hint) if get_origin(hint) is Literal else None,
+            metavar=None if get_origin(hint) is Literal else kind.__name__.upper(),
+            help=text.replace("%", "%%"),
+        )
+    return parser
+
+
+def _kind(hint: Any) -> tuple[type, bool]:
+    """The type of a value on the command line, and whether there may be several."""
+    if get_origin(hint) is list:
+        return get_args(hint)[0], True
+    if get_origin(hint) is Literal:
+        return str, False
+    if isinstance(hint, UnionType):
+        hint = next(part for part in get_args(hint) if part is not NoneType)
+    return hint, False
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -172,23 +253,44 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"Cannot read --config {path}: {error}.") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"--config {path} is not valid YAML: {error}") from error
-    known = {item.name: item for item in fields(TrainingArguments)}
-    unknown = sorted(set(values) - set(known))
+    if not isinstance(values, dict):
+        raise ConfigError(f"--config {path} must hold `option: value` lines.")
+    hints = get_type_hints(TrainingArguments)
+    unknown = sorted(map(str, set(values) - set(hints)))
     if unknown:
         raise ConfigError(
             f"--config {path} holds unknown options: {', '.join(unknown)}. "
             "`examples/train.py --help` lists the known ones."
         )
-    for name, value in values.items():
-        default = known[name].default
+    return {name: _typed(path, name, value, hints[name]) for name, value in values.items()}
+
+
+def _typed(path: Path, name: str, value: Any, hint: Any) -> Any:
+    kind, many = _kind(hint)
+    optional = isinstance(hint, UnionType)
+    if value is None and optional:
+        return None
+    if many:
+        value = [value] if isinstance(value, str) else value
+        if isinstance(value, list) and all(type(entry) is kind for entry in value):
+            return value
+        raise ConfigError(f"--config {path}: {name} must be a list; got {value!r}.")
+    if kind is float and type(value) in (int, str):
         # YAML reads 2e-4 as text.
-        if isinstance(default, float):
-            try:
-                values[name] = float(value)
-            except (TypeError, ValueError) as error:
-                raise ConfigError(f"--config {path}: {name} must be a number.") from error
-    return dict(values)
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    choices = get_args(hint) if get_origin(hint) is Literal else ()
+    if type(value) is kind and (not choices or value in choices):
+        return value
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    wanted = f"one of {', '.join(choices)}" if choices else names[kind]
+    # YAML 1.1 reads a bare no as false.
+    if choices and value is False and "no" in choices:
+        return "no"
+    raise ConfigError(f"--config {path}: {name} must be {wanted}; got {value!r}.")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, OutputError
 
 logger = logging.getLogger(__name__)
 
@@ -21,24 +21,26 @@ class Progress:
         step: finished optimiser steps.
         epoch: epoch that is under way.
         batch: finished batches of that epoch.
+        seconds: time spent in training, over all sessions of the run.
     """
 
     step: int = 0
     epoch: int = 0
     batch: int = 0
+    seconds: float = 0.0
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> dict[str, int | float]:
         """Return the position for Accelerate's checkpointing."""
         return asdict(self)
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
+    def load_state_dict(self, state: dict[str, int | float]) -> None:
         """Take the position from a checkpoint."""
         for name, value in state.items():
             setattr(self, name, value)
 
 
 def save_checkpoint(accelerator: Any, folder: Path, step: int, limit: int | None) -> Path:
-    """Write `checkpoint-<step>` and remove the oldest beyond `limit`.
+    """Write `checkpoint-<step>` and remove the ones written longest ago beyond `limit`.
 
     Call it on every process: the state of each one's random generators is part of it. The folder
     gets its name when it is complete, so that an interrupted write never looks like a checkpoint.
@@ -51,41 +53,81 @@ def save_checkpoint(accelerator: Any, folder: Path, step: int, limit: int | None
 
     Returns:
         The new checkpoint.
+
+    Raises:
+        OutputError: it cannot be written.
     """
     target, partial = folder / f"checkpoint-{step}", folder / f"partial-{step}"
-    accelerator.save_state(str(partial))
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        if target.exists():
-            shutil.rmtree(target)
-        partial.rename(target)
-        for old in list_checkpoints(folder)[: -limit if limit else 0]:
-            shutil.rmtree(old)
+    try:
+        accelerator.save_state(str(partial))
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            if target.exists():
+                shutil.rmtree(target)
+            partial.rename(target)
+            # By age and not by step: a run resumed from an earlier checkpoint writes lower steps.
+            others = [path for path in list_checkpoints(folder) if path != target]
+            others.sort(key=lambda path: path.stat().st_mtime)
+            for old in others[: max(0, len(others) + 1 - limit)] if limit else ():
+                shutil.rmtree(old)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {target}: {error}. Free some space or choose another --output_dir."
+        ) from error
     accelerator.wait_for_everyone()
     logger.info("Saved %s", target)
     return target
 
 
+def load_checkpoint(accelerator: Any, checkpoint: Path) -> None:
+    """Restore everything that is registered with an Accelerator.
+
+    Args:
+        accelerator: the Accelerator with everything registered.
+        checkpoint: a folder that `save_checkpoint` wrote. Optimiser and random states are pickles:
+            open only checkpoints that you trust.
+
+    Raises:
+        ConfigError: the checkpoint is damaged or belongs to other networks.
+    """
+    try:
+        accelerator.load_state(str(checkpoint))
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(
+            f"Cannot resume from {checkpoint}: {reason}. It is damaged, or was written with other "
+            "networks or options; resume with the options of that run, or start a new one."
+        ) from error
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
-    """Return the complete checkpoints in a folder, oldest first."""
+    """Return the complete checkpoints in a folder, lowest step first."""
     found = [p for p in folder.glob("checkpoint-*") if p.name.rpartition("-")[2].isdigit()]
     return sorted(found, key=lambda p: int(p.name.rpartition("-")[2]))
 
 
-def find_checkpoint(name: str, folder: Path) -> Path | None:
+def find_checkpoint(name: str | None, folder: Path) -> Path | None:
     """Resolve `--resume_from_checkpoint`.
 
     Args:
-        name: `latest`, the name of a checkpoint in `folder`, or a path.
+        name: `latest`, the name of a checkpoint in `folder`, a path, or None to start anew.
         folder: where the checkpoints lie.
 
     Returns:
-        The checkpoint; None for `latest` when there is none yet.
+        The checkpoint; None for a new run, and for `latest` when there is none yet.
 
     Raises:
-        ConfigError: a named checkpoint does not exist.
+        ConfigError: a named checkpoint does not exist, or a new run would mix its checkpoints with
+            those of another.
     """
     existing = list_checkpoints(folder)
+    if name is None:
+        if existing:
+            raise ConfigError(
+                f"{folder} holds {existing[-1].name} of another run. Continue that one with "
+                "--resume_from_checkpoint latest, or choose another --output_dir."
+            )
+        return None
     if name == "latest":
         return existing[-1] if existing else None
     for candidate in (Path(name), folder / name):

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..errors import DatasetError
+from ..errors import DatasetError, InputImageError
 from ..models.aligner import TPSAligner
 from ..ops.landmarks import apply_affine, fit_similarity, flip_landmarks
 from ..ops.tps import bending_energy, fit_tps
-
-logger = logging.getLogger(__name__)
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+from .detection import detect_faces
+from .rows import (
+    complain,
+    open_rows,
+    read_landmarks,
+    read_mask,
+    read_square,
+    row_credit,
+    row_name,
+)
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,15 @@ class FaceSet:
         names: N names for messages.
         masks: `(N, 1, R, R)` uint8, 255 on the person, 0 on the background; 255 throughout where
             a picture has no mask.
+        credits: where the pictures come from and under what licence, as far as their rows say so;
+            without repetitions.
     """
 
     images: Tensor
     landmarks: Tensor
     names: tuple[str, ...]
     masks: Tensor
+    credits: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -52,13 +56,15 @@ class FaceSet:
             torch.cat([self.landmarks, other.landmarks]),
             self.names + other.names,
             torch.cat([self.masks, other.masks]),
+            tuple(dict.fromkeys(self.credits + other.credits)),
         )
 
     def take(self, indices: Sequence[int]) -> FaceSet:
         """Return the pictures at `indices`, in that order."""
         index = torch.as_tensor(indices)
         names = tuple(self.names[i] for i in index.tolist())
-        return FaceSet(self.images[index], self.landmarks[index], names, self.masks[index])
+        images, landmarks, masks = self.images[index], self.landmarks[index], self.masks[index]
+        return FaceSet(images, landmarks, names, masks, self.credits)
 
 
 def load_faces(
@@ -71,15 +77,17 @@ def load_faces(
     split: str = "train",
     name: str | None = None,
     limit: int | None = None,
+    minimum: int = 5,
 ) -> FaceSet:
     """Read face pictures from a folder, a `datasets` id, or a `datasets` object.
 
-    Everything is checked before anything is trained: pictures without metadata, metadata without
-    pictures, wrong landmarks, pictures that are not square.
+    With landmarks, pictures must be square crops, and everything is checked before anything is
+    trained: metadata without pictures, pictures without metadata, wrong landmarks. Without any
+    landmarks (a plain folder of pictures, for one) faces are detected and cut out upright.
 
     Args:
-        source: a local folder (imagefolder with `metadata.jsonl`), a Hub id, or a dataset
-            (map-style or streaming) with an image and a landmarks column.
+        source: a local folder (imagefolder with `metadata.jsonl`, or just pictures), a Hub id, or a
+            dataset (map-style or streaming) with an image column and maybe a landmarks column.
         resolution: side to which the pictures are resized.
         image_column: column of the pictures.
         landmarks_column: column of the landmarks, 68 x (x, y) in [-1, 1].
@@ -87,6 +95,7 @@ def load_faces(
         split: split to take of a Hub id.
         name: configuration of a Hub id.
         limit: read at most so many pictures.
+        minimum: least number of faces, where faces have to be detected.
 
     Returns:
         The pictures with their landmarks.
@@ -95,41 +104,43 @@ def load_faces(
         DatasetError: the source is missing, empty, or holds unusable rows; every unusable row is
             named with its reason.
     """
-    rows: Any
-    if isinstance(source, str | Path) and Path(source).is_dir():
-        rows = _folder_rows(Path(source), image_column, landmarks_column, mask_column)
-        label = str(source)
-    elif isinstance(source, str | Path):
-        rows, label = _hub_rows(str(source), name, split), str(source)
-    else:
-        rows, label = source, type(source).__name__
-    images: list[Tensor] = []
-    landmarks: list[Tensor] = []
-    masks: list[Tensor] = []
-    names: list[str] = []
-    problems: list[str] = []
-    for index, row in enumerate(rows):
-        if limit is not None and len(images) >= limit:
-            break
-        title = str(row.get("file_name", f"row {index}"))
-        try:
-            images.append(_read_image(row, image_column, resolution))
-            landmarks.append(_read_landmarks(row, landmarks_column))
-            masks.append(_read_mask(row, mask_column, resolution))
-            names.append(title)
-        except (DatasetError, OSError, ValueError) as error:
-            problems.append(f"{title}: {error}")
-            del images[len(names) :], landmarks[len(names) :]
-    if problems:
-        shown = "\n  ".join(problems[:20])
-        more = f"\n  … and {len(problems) - 20} more" if len(problems) > 20 else ""
-        raise DatasetError(
-            f"{label}: {len(problems)} of {len(problems) + len(names)} pictures cannot be used:\n"
-            f"  {shown}{more}\nRemove or repair these rows."
+    rows, known, label = open_rows(
+        source, name=name, split=split, columns=(image_column, mask_column)
+    )
+    if landmarks_column not in known:
+        faces = detect_faces(
+            rows,
+            resolution,
+            image_column=image_column,
+            mask_column=mask_column,
+            label=label,
+            limit=limit,
+            minimum=minimum,
         )
-    if not names:
-        raise DatasetError(f"{label} holds no pictures.")
-    return FaceSet(torch.stack(images), torch.stack(landmarks), tuple(names), torch.stack(masks))
+    else:
+        faces, problems = [], []
+        for index, row in enumerate(rows):
+            if limit is not None and len(faces) >= limit:
+                break
+            title = row_name(row, index)
+            try:
+                image = read_square(row, image_column, resolution)
+                landmarks = read_landmarks(row, landmarks_column)
+                mask = read_mask(row, mask_column, (resolution, resolution))
+                faces.append((image, landmarks, mask, title, row))
+            except (DatasetError, InputImageError) as error:
+                problems.append(f"{title}: {error}")
+        if problems:
+            raise complain(label, problems, len(problems) + len(faces))
+        if not faces:
+            raise DatasetError(f"{label} holds no pictures.")
+    return FaceSet(
+        torch.stack([face[0] for face in faces]),
+        torch.stack([face[1] for face in faces]),
+        tuple(face[3] for face in faces),
+        torch.stack([face[2] for face in faces]),
+        tuple(dict.fromkeys(filter(None, (row_credit(face[4]) for face in faces)))),
+    )
 
 
 class PairDataset(Dataset[dict[str, Tensor]]):
@@ -227,103 +238,3 @@ def _take(faces: FaceSet, index: int, mirror: bool) -> tuple[Tensor, Tensor, Ten
     if mirror:
         image, landmarks, mask = image.flip(-1), flip_landmarks(landmarks[None])[0], mask.flip(-1)
     return image, landmarks, mask
-
-
-def _folder_rows(
-    folder: Path, image_column: str, landmarks_column: str, mask_column: str
-) -> list[dict[str, Any]]:
-    metadata = folder / "metadata.jsonl"
-    pictures = {p.name for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES}
-    if not metadata.is_file():
-        raise DatasetError(
-            f"{folder} has no metadata.jsonl with a `{landmarks_column}` for each of its "
-            f"{len(pictures)} pictures. examples/README.md shows how to detect them."
-        )
-    rows = []
-    for number, line in enumerate(metadata.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            row[image_column] = folder / row["file_name"]
-            if row.get(mask_column):
-                row[mask_column] = folder / row[mask_column]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise DatasetError(
-                f"{metadata}, line {number}: not a JSON object with a `file_name` ({error})."
-            ) from error
-        rows.append(row)
-    # datasets would silently drop a picture that has no metadata.
-    lost = sorted(pictures - {str(row["file_name"]) for row in rows})
-    if lost:
-        logger.warning(
-            "%s: %d pictures have no line in metadata.jsonl and are not used: %s",
-            folder,
-            len(lost),
-            ", ".join(lost[:5]),
-        )
-    return rows
-
-
-def _hub_rows(name: str, config: str | None, split: str) -> Any:
-    import datasets
-
-    try:
-        return datasets.load_dataset(name, config, split=split)
-    except Exception as error:
-        raise DatasetError(
-            f"{name!r} is neither a folder nor a dataset that can be loaded: {error}"
-        ) from error
-
-
-def _read_image(row: dict[str, Any], column: str, resolution: int) -> Tensor:
-    if column not in row:
-        raise DatasetError(f"no column {column!r}; there are {', '.join(row)}")
-    image = _open(row[column], "RGB")
-    if abs(image.width - image.height) > 1:
-        raise DatasetError(
-            f"the picture is {image.width}x{image.height}; training needs square face crops"
-        )
-    return _resized(image, resolution)
-
-
-def _read_mask(row: dict[str, Any], column: str, resolution: int) -> Tensor:
-    if row.get(column) is None:
-        return torch.full((1, resolution, resolution), 255, dtype=torch.uint8)
-    return _resized(_open(row[column], "L"), resolution)
-
-
-def _open(value: Any, mode: str) -> Image.Image:
-    if not isinstance(value, str | Path):
-        converted: Image.Image = value.convert(mode)
-        return converted
-    if not Path(value).is_file():
-        raise DatasetError(f"the file {Path(value).name} does not exist")
-    with Image.open(value) as opened:
-        return opened.convert(mode)
-
-
-def _resized(image: Image.Image, resolution: int) -> Tensor:
-    array = np.asarray(image, dtype=np.float32)
-    pixels = torch.from_numpy(array if array.ndim == 3 else array[..., None]).permute(2, 0, 1)[None]
-    if image.size != (resolution, resolution):
-        pixels = F.interpolate(
-            pixels, (resolution, resolution), mode="bicubic", antialias=True, align_corners=False
-        )
-    return pixels[0].round().clamp(0, 255).to(torch.uint8)
-
-
-def _read_landmarks(row: dict[str, Any], column: str) -> Tensor:
-    value: Sequence[Sequence[float]] | None = row.get(column)
-    if value is None:
-        raise DatasetError(f"no {column!r}")
-    landmarks = torch.as_tensor(value, dtype=torch.float32)
-    if landmarks.shape != (68, 2):
-        raise DatasetError(f"{column} has shape {tuple(landmarks.shape)}, not (68, 2)")
-    if not torch.isfinite(landmarks).all():
-        raise DatasetError(f"{column} are not all finite")
-    if landmarks.abs().max() > 2:
-        raise DatasetError(f"{column} must be normalised to [-1, 1]; they look like pixels")
-    if landmarks[36:42, 0].mean() >= landmarks[42:48, 0].mean():
-        raise DatasetError(f"{column}: the eyes are swapped; the person's right one comes first")
-    return landmarks

@@ -6,7 +6,8 @@ spline that moves a onto b, G photo to style, F style to photo, W a random smoot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -45,8 +46,8 @@ class Drawings:
     """Everything G and F made of a batch, with gradients, and the real pictures beside it."""
 
     drawn: Tensor
-    aligned_example: Tensor
-    aligned_regions: dict[str, Tensor]
+    aligned_example: Tensor | None = None
+    aligned_regions: dict[str, Tensor] = field(default_factory=dict)
     unaligned: Tensor | None = None
     photo_returned: Tensor | None = None
     photo_visible: Tensor | None = None
@@ -70,13 +71,12 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
     """
     x, p, y, q = batch.photo, batch.photo_landmarks, batch.example, batch.example_landmarks
     aligner, size = nets.aligner, (x.shape[-2], x.shape[-1])
+    result = Drawings(drawn=nets.generator(x))
     with torch.no_grad():
-        result = Drawings(
-            drawn=x,
-            aligned_example=aligner.align(y, q, p),
-            aligned_regions=aligner.align_regions(y, q, p) if args.local_adversarial_weight else {},
-        )
-    result.drawn = nets.generator(x)
+        if args.global_adversarial_weight:
+            result.aligned_example = aligner.align(y, q, p)
+        if args.local_adversarial_weight:
+            result.aligned_regions = aligner.align_regions(y, q, p)
     if args.invariance_weight and step % args.invariance_every == 0:
         grid = random_deformation(len(x), size, device=x.device)
         result.drawn_warped = nets.generator(warp(x, grid))
@@ -114,7 +114,7 @@ def discriminator_terms(
     """Losses of the discriminators, by name, unweighted."""
     terms: Terms = {}
     judge = nets.discriminator
-    if args.global_adversarial_weight:
+    if args.global_adversarial_weight and drawings.aligned_example is not None:
         real = drawings.aligned_example.detach().requires_grad_(args.r1_weight > 0)
         real_logits = judge(augment(real))["global"]
         fake_logits = judge(augment(drawings.drawn.detach()))["global"]
@@ -176,8 +176,12 @@ def generator_terms(
 def weighted_sum(terms: Terms, args: TrainingArguments) -> Tensor:
     """Add the terms with their weights.
 
+    Args:
+        terms: scalars by name, at least one.
+        args: the weights.
+
     Raises:
-        TrainingDivergedError: a term is NaN, infinite, or above 1e4.
+        TrainingDivergedError: a term is NaN, infinite, or above 1e4; the message names it.
     """
     weights = {
         "global": args.global_adversarial_weight,
@@ -194,12 +198,40 @@ def weighted_sum(terms: Terms, args: TrainingArguments) -> Tensor:
     }
     for name, value in terms.items():
         if not torch.isfinite(value) or value.abs() > 1e4:
-            raise TrainingDivergedError(
-                f"The loss {name!r} became {float(value):g}. Training stopped; the last "
-                "checkpoint is good. Resume from it with a lower --learning_rate, or with "
-                "--mixed_precision no."
-            )
+            raise _diverged(f"The loss {name!r} became {value.item():g}.")
     return torch.stack([weights.get(name, 1.0) * value for name, value in terms.items()]).sum()
+
+
+def check_gradients(norm: Tensor, what: str) -> None:
+    """Refuse to step along gradients that are not finite; the weights are still good then.
+
+    Args:
+        norm: norm of the gradients.
+        what: whose gradients they are, for the message.
+
+    Raises:
+        TrainingDivergedError: the norm is NaN or infinite.
+    """
+    if not torch.isfinite(norm):
+        raise _diverged(f"The gradients of {what} became {norm.item():g}.")
+
+
+def check_weights(parameters: Iterable[Tensor]) -> None:
+    """Refuse to call weights good that are not: before a checkpoint replaces an older one.
+
+    Raises:
+        TrainingDivergedError: a weight is NaN, infinite, or above 1e4.
+    """
+    largest = torch.stack([p.detach().abs().amax() for p in parameters if p.numel()]).amax()
+    if not largest <= 1e4:
+        raise _diverged(f"The largest weight became {largest.item():g}.")
+
+
+def _diverged(reason: str) -> TrainingDivergedError:
+    return TrainingDivergedError(
+        f"{reason} Training stopped. Resume from the last checkpoint with a lower "
+        "--learning_rate or --discriminator_learning_rate, or with --mixed_precision no."
+    )
 
 
 def _regions_hinge(judge: nn.Module, real: dict[str, Tensor], fake: dict[str, Tensor]) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from accelerate.tracking import GeneralTracker, TensorBoardTracker
 from PIL import Image
 from torch import Tensor
 
-from ..errors import ConfigError
+from ..errors import ConfigError, OutputError
 from .step import Batch, Networks
 
 
@@ -22,6 +23,9 @@ class JSONLTracker(GeneralTracker):
 
     Args:
         path: the file, usually `<output_dir>/losses.jsonl`.
+
+    Raises:
+        OutputError: the file cannot be written.
     """
 
     name = "jsonl"
@@ -31,12 +35,26 @@ class JSONLTracker(GeneralTracker):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        except OSError as error:
+            raise OutputError(
+                f"Cannot write {path}: {error}. Choose an --output_dir that can be written."
+            ) from error
 
     @property
     def tracker(self) -> Path:
         """The file."""
         return self.path
+
+    def rewind(self, step: int) -> None:
+        """Drop the lines after `step`: a resumed run writes them again, a new one starts at 0."""
+        if not self.path.is_file():
+            return
+        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if _step_of(line) <= step]
+        self.path.write_text("".join(kept), encoding="utf-8")
 
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Write the options of the run beside the losses."""
@@ -73,12 +91,21 @@ def make_trackers(report_to: str, output_dir: Path) -> list[Any]:
     return trackers
 
 
+def _step_of(line: str) -> float:
+    """Step of a logged line; infinite for one that an interrupted run left incomplete."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
 @torch.no_grad()
 def sample_grid(nets: Networks, batch: Batch) -> Image.Image:
     """Rows of photo | aligned example | result | cycle.
 
     Args:
-        nets: the networks; G in the state that shall be shown.
+        nets: the networks; G in the state that shall be shown. They are left in training mode or
+            not, as they were.
         batch: up to eight photos with an example each.
 
     Returns:
@@ -86,6 +113,9 @@ def sample_grid(nets: Networks, batch: Batch) -> Image.Image:
     """
     x, p, y, q = batch.photo, batch.photo_landmarks, batch.example, batch.example_landmarks
     size = (x.shape[-2], x.shape[-1])
+    training = [(net, net.training) for net in (nets.generator, nets.inverse)]
+    for net, _ in training:
+        net.eval()
     to_example, to_photo = nets.aligner.grid(p, q, size), nets.aligner.grid(q, p, size)
     columns = [
         x,
@@ -93,7 +123,9 @@ def sample_grid(nets: Networks, batch: Batch) -> Image.Image:
         nets.generator(x),
         nets.inverse(nets.generator(x, to_example), to_photo),
     ]
-    rows = torch.cat([torch.cat(list(column), 1) for column in columns], 2)
+    for net, mode in training:
+        net.train(mode)
+    rows = torch.cat([torch.cat([*column.float()], 1) for column in columns], 2)
     return to_image(rows)
 
 
