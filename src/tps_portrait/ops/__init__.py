@@ -1,1 +1,6 @@
-"""Pure functions of tensors: thin-plate splines, warps, landmark geometry, network blocks."""
+"""Pure functions of tensors, usable on their own; import them from the modules.
+
+- `tps`: thin-plate splines, sampling grids and warps.
+- `landmarks`: the 68-point layout, similarities and crops.
+- `blocks`: building blocks of the networks.
+"""

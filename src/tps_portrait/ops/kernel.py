@@ -85,8 +85,10 @@ def kernel_sum_grid(
     lattice = ((start, step, count), (start, step, count))
     coarse = _add_windows(coarse, centers, weights, lattice, radius, _inner_kernel)
 
-    rows = _interpolation_matrix(height, cells).to(centers)
-    columns = _interpolation_matrix(width, cells).to(centers)
+    # cast before moving: a device without float64 cannot receive it
+    rows, columns = (
+        _interpolation_matrix(length, cells).to(centers.dtype).to(centers.device) for length in size
+    )
     dense = (columns @ coarse.transpose(1, 2).flatten(2)).unflatten(2, (count, 2))
     dense = (rows @ dense.transpose(1, 2).flatten(2)).unflatten(2, (width, 2))
     pixels = ((1 / height - 1, 2 / height, height), (1 / width - 1, 2 / width, width))
