@@ -19,7 +19,8 @@ class StyleGeneratorConfig(PortraitConfig):
         encoder_blocks: residual blocks at 1/8 and 1/16 on the way down.
         bottleneck_blocks: residual blocks at 1/32.
         decoder_blocks: residual blocks at 1/16 and 1/8 on the way up.
-        head_channels: width at 1/4 from which each pixel of a 4x4 patch is read.
+        head_channels: width of the last layer at 1/4.
+        detail_channels: widths of the two layers at 1/2, which keep lines smooth across patches.
         norm: `weight` (scaled weight standardisation) or `batch`.
     """
 
@@ -29,7 +30,8 @@ class StyleGeneratorConfig(PortraitConfig):
     encoder_blocks: list[int] | tuple[int, ...] = (0, 1)
     bottleneck_blocks: int = 2
     decoder_blocks: list[int] | tuple[int, ...] = (0, 1)
-    head_channels: int = 56
+    head_channels: int = 48
+    detail_channels: list[int] | tuple[int, ...] = (8, 16)
     norm: Literal["weight", "batch"] = "weight"
 
     def validate_widths(self) -> None:
@@ -48,3 +50,7 @@ class StyleGeneratorConfig(PortraitConfig):
             raise ValueError(f"bottleneck_blocks must be >= 0, got {self.bottleneck_blocks}")
         if self.head_channels < 1:
             raise ValueError(f"head_channels must be positive, got {self.head_channels}")
+        if len(self.detail_channels) != 2 or min(self.detail_channels) < 1:
+            raise ValueError(
+                f"detail_channels must be two positive widths, got {self.detail_channels}"
+            )

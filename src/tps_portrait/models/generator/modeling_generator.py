@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ...errors import InputImageError
 from ...ops.blocks import ConvNorm, ResidualBlock, fuse_norms_
-from ...ops.tps import resize_grid, warp
+from ...ops.tps import identity_grid, resize_grid, warp
 from ..base import PortraitPreTrainedModel
 from .configuration_generator import StyleGeneratorConfig
 
@@ -20,8 +20,8 @@ _STRIDE = 32
 class StyleGenerator(PortraitPreTrainedModel):
     """Draws a picture in one style; with a sampling grid, in another face's geometry.
 
-    A stride-4 patch stem, an encoder down to 1/32, a decoder with additive skips, and one 4x
-    pixel-shuffle head. Any height and width from 32 px: the picture is padded to a multiple of 32
+    A stride-4 patch stem, an encoder down to 1/32, a decoder with additive skips up to 1/4, and a
+    head of two pixel shuffles with one thin layer between them. Any height and width from 32 px: the picture is padded to a multiple of 32
     inside and cropped back.
 
     Source: feature alignment by TPS is arXiv 2211.15549 (the paper warps the generator's feature
@@ -48,8 +48,11 @@ class StyleGenerator(PortraitPreTrainedModel):
         self.decoder2 = _stack(c2, config.decoder_blocks[1], norm)
         self.up1 = ConvNorm(c2, c1, 1, norm=norm, activation=False)
         self.decoder1 = ConvNorm(c1, config.head_channels, norm=norm)
-        self.head = nn.Conv2d(config.head_channels, 48, 1)
-        nn.init.normal_(self.head.weight, std=0.5 / config.head_channels**0.5)
+        d1, d2 = config.detail_channels
+        self.expand = ConvNorm(config.head_channels, 4 * d1, 1, norm=norm)
+        self.detail = ConvNorm(d1, d2, norm=norm, centre=False)
+        self.head = nn.Conv2d(d2, 12, 1)
+        nn.init.normal_(self.head.weight, std=0.5 / d2**0.5)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
         self.post_init()
 
@@ -88,7 +91,8 @@ class StyleGenerator(PortraitPreTrainedModel):
         x = self.decoder3(F.relu(_upsample(self.up3(x)) + skip3))
         x = self.decoder2(F.relu(_upsample(self.up2(x)) + skip2))
         x = self.decoder1(F.relu(_upsample(self.up1(x)) + skip1))
-        sample = torch.tanh(F.pixel_shuffle(self.head(x), 4))
+        x = self.detail(F.pixel_shuffle(self.expand(x), 2))
+        sample = torch.tanh(F.pixel_shuffle(self.head(x), 2))
         return sample[..., :height, :width] if pad_h or pad_w else sample
 
     def fuse(self) -> StyleGenerator:
@@ -113,12 +117,17 @@ def _upsample(x: Tensor) -> Tensor:
 
 
 def _pad_grid(grid: Tensor, size: tuple[int, int], pad: tuple[int, int]) -> Tensor:
-    """Bring a grid for the unpadded picture to the padded one: same pixels, new [-1, 1]."""
+    """Bring a grid for the unpadded picture to the padded one: the same moves, continued outside."""
     (height, width), (pad_h, pad_w) = size, pad
-    grid = resize_grid(grid, size)
-    grid = F.pad(grid.permute(0, 3, 1, 2), (0, pad_w, 0, pad_h), mode="replicate")
-    scale = grid.new_tensor([width / (width + pad_w), height / (height + pad_h)])
-    return (grid.permute(0, 2, 3, 1) + 1) * scale - 1
+    padded = (height + pad_h, width + pad_w)
+
+    def identity(shape: tuple[int, int]) -> Tensor:
+        return identity_grid(shape, dtype=grid.dtype, device=grid.device)
+
+    moves = (resize_grid(grid, size) - identity(size)).permute(0, 3, 1, 2)
+    moves = F.pad(moves, (0, pad_w, 0, pad_h), mode="replicate").permute(0, 2, 3, 1)
+    # A move of one pixel is a smaller part of the padded picture.
+    return identity(padded) + moves * grid.new_tensor([width / padded[1], height / padded[0]])
 
 
 def _check_input(pixel_values: Tensor) -> None:
