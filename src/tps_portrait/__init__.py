@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .errors import (
         ConfigError,
         DatasetError,
+        ExportError,
         InputImageError,
         LandmarkError,
         ModelFileError,
@@ -35,6 +36,7 @@ _EXPORTS = {
     "errors": (
         "ConfigError",
         "DatasetError",
+        "ExportError",
         "InputImageError",
         "LandmarkError",
         "ModelFileError",

@@ -44,5 +44,9 @@ class OutputError(TPSPortraitError, OSError):
     """A result cannot be written."""
 
 
+class ExportError(TPSPortraitError, RuntimeError):
+    """A style cannot be converted, or the exported file does not draw as it should."""
+
+
 class TrainingDivergedError(TPSPortraitError, RuntimeError):
     """A loss became NaN or exploded; the last good checkpoint was kept."""

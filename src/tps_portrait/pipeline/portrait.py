@@ -25,7 +25,7 @@ from ..processing import (
 )
 from ..processing.image_processor import check_side
 from ..processing.photo import check_output_type, describe
-from .base import StylePipeline
+from .exporting import ExportPipeline
 
 _BATCH_PIXELS = 1 << 24  # pixels in one batch, whatever `batch_size` says: 64 faces of 512 px
 
@@ -47,7 +47,7 @@ class TPSPortraitPipelineOutput(BaseOutput):
     errors: list[tuple[int, Exception]]
 
 
-class TPSPortraitPipeline(StylePipeline):
+class TPSPortraitPipeline(ExportPipeline):
     """Draws portraits in one style; see `StylePipeline` for its components.
 
     Source: arXiv 2211.15549; at inference the method is one pass of a plain convolutional network.

@@ -1,0 +1,121 @@
+"""`tps-portrait export`: a style as a file for a phone, a browser or another runtime."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import OutputError
+from .runtime import load_pipeline, quiet_libraries
+
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+# Those of `tps_portrait.export.TARGETS`, which needs torch; a test compares them.
+TARGETS = ("pt2", "onnx")
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    sides = int(height), int(width or height)
+    if min(sides) < 32 or any(side % 32 for side in sides):
+        raise argparse.ArgumentTypeError(f"must be multiples of 32 pixels, got {text}")
+    return sides
+
+
+def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
+    """Add the command and its options.
+
+    Args:
+        commands: the sub-parsers of `tps-portrait`.
+        common: options that all commands have.
+    """
+    parser = commands.add_parser(
+        "export",
+        parents=[common],
+        help="write a style for a phone, a browser or another runtime",
+        description="Write a style in another format, with a JSON beside it that says how to feed "
+        "it. The file is run and compared with PyTorch; if its drawings differ too much, none is "
+        "left.",
+    )
+    parser.add_argument("--target", required=True, choices=TARGETS, help="the format")
+    parser.add_argument(
+        "--style", default="animation", help="bundled name, folder or Hub id (default: animation)"
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="the file to write")
+    parser.add_argument(
+        "--precision", choices=("fp32", "fp16", "int8"), default="fp32", help="(default: fp32)"
+    )
+    parser.add_argument(
+        "--size",
+        type=_size,
+        metavar="PX",
+        help="side, or HEIGHTxWIDTH, multiples of 32 (default: the style's size for faces)",
+    )
+    parser.add_argument("--batch", type=int, default=1, help="pictures in one run (default: 1)")
+    parser.add_argument(
+        "--dynamic", action="store_true", help="accept any batch, height and width, multiples of 32"
+    )
+    parser.add_argument(
+        "--io",
+        choices=("float", "uint8"),
+        help="values of input and output: float in [-1, 1], or uint8 pixels (default: the format's "
+        "usual one)",
+    )
+    parser.add_argument(
+        "--layout", choices=("nchw", "nhwc"), help="(default: the format's usual one)"
+    )
+    parser.add_argument(
+        "--portraits", nargs="+", metavar="IN", help="photos to check with (default: a bundled one)"
+    )
+    parser.add_argument(
+        "--calibration",
+        nargs="+",
+        metavar="IN",
+        help="photos to calibrate int8 with (default: the portraits in different light)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Export a style and print how well the file draws.
+
+    Args:
+        options: the parsed command line.
+
+    Returns:
+        0.
+
+    Raises:
+        OutputError: the file exists, or cannot be written.
+        ExportError: packages are missing, or the file does not draw as it should.
+        ConfigError: the format cannot hold what was asked for.
+        StyleNotFoundError: there is no such style.
+    """
+    path = Path(options.output)
+    if path.exists() and not options.overwrite:
+        raise OutputError(f"{path} exists. Choose another name, or pass --overwrite.")
+    if not options.debug:
+        quiet_libraries()
+    pipe = load_pipeline(options.style, "cpu")
+    report = pipe.export(
+        options.target,
+        path,
+        precision=options.precision,
+        size=options.size,
+        batch_size=options.batch,
+        dynamic=options.dynamic,
+        io=options.io,
+        layout=options.layout,
+        portraits=options.portraits,
+        calibration=options.calibration,
+    )
+    parity, size = report.parity, sum(entry["bytes"] for entry in report.facts["files"].values())
+    print(f"{options.style} -> {report.path} ({size / 1e6:.2f} MB) and {report.sidecar.name}")
+    print(
+        f"compared with PyTorch by {report.facts['parity']['runtime']}: max "
+        f"{parity.max_difference:.2g}, mean {parity.mean_difference:.2g}, psnr {parity.psnr:.1f} dB"
+    )
+    return 0

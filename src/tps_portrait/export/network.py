@@ -1,0 +1,78 @@
+"""The network as it goes into a file: norms folded, normalisation and layout inside."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ExportError
+from .options import ExportOptions
+
+
+class PortableNetwork(nn.Module):
+    """Wraps a generator in the input and output of an exported file.
+
+    Args:
+        generator: maps `(B, 3, H, W)` in [-1, 1] to the same.
+        options: `io` and `layout` of the file.
+    """
+
+    def __init__(self, generator: nn.Module, options: ExportOptions) -> None:
+        super().__init__()
+        self.generator = generator
+        self.pixels = options.io == "uint8"
+        self.channels_last = options.layout == "nhwc"
+        self.half_precision = False
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Draw.
+
+        Args:
+            image: RGB, `(B, 3, H, W)` or `(B, H, W, 3)`; float32 in [-1, 1] or uint8.
+
+        Returns:
+            The drawing, in the shape and type of `image`.
+        """
+        x = image.permute(0, 3, 1, 2) if self.channels_last else image
+        if self.pixels:
+            x = x.float() / 127.5 - 1
+        x = self.generator(x.half()).float() if self.half_precision else self.generator(x)
+        if self.pixels:
+            x = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        return x.permute(0, 2, 3, 1).contiguous() if self.channels_last else x
+
+    def halved(self) -> PortableNetwork:
+        """Compute in float16 from here on; input and output keep their types."""
+        self.generator.half()
+        self.half_precision = True
+        return self
+
+
+def fold(generator: nn.Module) -> nn.Module:
+    """Return a float32 copy of a generator on the CPU with all norms folded.
+
+    Args:
+        generator: a `StyleGenerator`.
+
+    Raises:
+        ExportError: it cannot be folded, for example because it is an exported file itself.
+    """
+    fuse = getattr(generator, "fuse", None)
+    if fuse is None or not any(True for _ in generator.parameters()):
+        raise ExportError(
+            f"A {type(generator).__name__} cannot be exported. Load the style itself with "
+            "TPSPortraitPipeline.from_pretrained."
+        )
+    folded: nn.Module = fuse()
+    return folded.float().cpu().eval()
+
+
+def to_input(pictures: Tensor, options: ExportOptions) -> Tensor:
+    """Turn pixels into the input of an exported file.
+
+    Args:
+        pictures: `(B, 3, H, W)` uint8 RGB.
+        options: `io` and `layout` of the file.
+    """
+    values = pictures if options.io == "uint8" else pictures.float() / 127.5 - 1
+    return (values.permute(0, 2, 3, 1) if options.layout == "nhwc" else values).contiguous()

@@ -1,0 +1,152 @@
+"""ONNX files for onnxruntime, on servers, phones and in browsers."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from .network import PortableNetwork
+from .options import INPUT_NAME, OUTPUT_NAME, ExportJob, Runner, Target, as_array, require
+
+_OPSET = 18
+
+
+def write(job: ExportJob) -> None:
+    """Write an `.onnx` file, opset 18, weights inside.
+
+    `int8` has float32 input and output around QuantizeLinear and DequantizeLinear pairs.
+
+    Args:
+        job: what to write.
+    """
+    onnx = require("onnx", "onnx")
+    require("onnxscript", "onnx")
+    precision = job.options.precision
+    if precision == "fp16" and isinstance(job.network, PortableNetwork):
+        job.network.halved()
+    shapes = job.dynamic_shapes()
+    with torch.no_grad(), _quiet():
+        traced = torch.onnx.export(
+            job.network,
+            (job.example(),),
+            dynamo=True,
+            opset_version=_OPSET,
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+            dynamic_shapes=None if shapes is None else (shapes,),
+            verbose=False,
+        )
+    if traced is None:
+        raise RuntimeError("torch.onnx.export returned no program")
+    model = traced.model_proto
+    if precision == "int8":
+        model = _quantize(model, job)
+    onnx.helper.set_model_props(model, dict(job.metadata))
+    _name_axes(model, job)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(job.path))
+
+
+def load(path: Path, threads: int) -> Runner:
+    """Load a file into onnxruntime on the CPU.
+
+    Args:
+        path: an `.onnx` file.
+        threads: threads of one run.
+    """
+    ort = require("onnxruntime", "onnx")
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.log_severity_level = 3
+    session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+
+    def run(image: NDArray[Any]) -> NDArray[Any]:
+        drawn: NDArray[Any] = session.run([OUTPUT_NAME], {INPUT_NAME: image})[0]
+        return drawn
+
+    return run
+
+
+def _quantize(model: Any, job: ExportJob) -> Any:
+    """Quantise convolutions statically: uint8 activations, int8 weights for each channel.
+
+    Weights use seven bits: eight overflow in the 16-bit sums of x86 processors without VNNI.
+    """
+    onnx = require("onnx", "onnx")
+    quantization = require("onnxruntime.quantization", "onnx")
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            self.batches = iter(job.calibration)
+
+        def get_next(self) -> dict[str, NDArray[Any]] | None:
+            batch = next(self.batches, None)
+            return None if batch is None else {INPUT_NAME: as_array(batch)}
+
+    source, result = job.path.with_suffix(".fp32.onnx"), job.path.with_suffix(".int8.onnx")
+    onnx.save(model, str(source))
+    try:
+        with _quiet():
+            prepared = job.path.with_suffix(".prepared.onnx")
+            require("onnxruntime.quantization.shape_inference", "onnx").quant_pre_process(
+                str(source), str(prepared), skip_symbolic_shape=True
+            )
+            quantization.quantize_static(
+                str(prepared),
+                str(result),
+                Reader(),
+                quant_format=quantization.QuantFormat.QDQ,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+                per_channel=True,
+                reduce_range=True,
+                op_types_to_quantize=["Conv"],
+                extra_options={"ActivationSymmetric": False},
+            )
+        return onnx.load(str(result))
+    finally:
+        for file in (source, prepared, result):
+            file.unlink(missing_ok=True)
+
+
+def _name_axes(model: Any, job: ExportJob) -> None:
+    """Name the dynamic axes of input and output as the JSON does."""
+    for value in (*model.graph.input, *model.graph.output):
+        for axis, name in job.options.axes().items():
+            value.type.tensor_type.shape.dim[axis].dim_param = name
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the converters' progress and advice off the terminal."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+TARGET = Target(
+    name="onnx",
+    suffix=".onnx",
+    extra="onnx",
+    packages=("onnx", "onnxscript", "onnxruntime"),
+    runtime="onnxruntime",
+    precisions=("fp32", "fp16", "int8"),
+    ios=("float", "uint8"),
+    layouts=("nchw", "nhwc"),
+    dynamic=True,
+    write=write,
+    load=load,
+)

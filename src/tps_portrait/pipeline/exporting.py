@@ -1,0 +1,171 @@
+"""A style out of the pipeline into other formats, and such a file back into a pipeline."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from ..errors import ConfigError, ModelFileError, NoFaceError
+from ..export import TARGETS, ExportedGenerator, ExportOptions, ExportReport, export_generator
+from ..models.aligner import TPSAligner, TPSAlignerConfig
+from ..models.landmarks import FaceLandmarker
+from ..processing import ImageInput, PortraitImageProcessor, face_crops, load_photo
+from ..processing.faces import cut_face
+from .base import StylePipeline
+
+_ASTRONAUT = Path(__file__).parents[1] / "assets" / "astronaut.jpg"
+_LICENSE = re.compile(r"^license:\s*(\S+)\s*$", re.MULTILINE)
+
+_Pipeline = TypeVar("_Pipeline", bound="ExportPipeline")
+
+
+class ExportPipeline(StylePipeline):
+    """A style that can be written in other formats and read back; see `StylePipeline`."""
+
+    def export(
+        self,
+        target: str,
+        path: str | os.PathLike[str],
+        *,
+        precision: str = "fp32",
+        size: int | tuple[int, int] | None = None,
+        batch_size: int = 1,
+        dynamic: bool = False,
+        io: str | None = None,
+        layout: str | None = None,
+        portraits: Sequence[ImageInput] | None = None,
+        calibration: Sequence[ImageInput] | None = None,
+    ) -> ExportReport:
+        """Write the generator for another runtime, with a JSON that says how to feed it.
+
+        The file is loaded by its runtime and draws real portraits. It is kept only if the drawings
+        agree with PyTorch's: `fp32` within 1e-3, `fp16` by 45 dB, `int8` by 32 dB.
+
+        Args:
+            target: the format, one of `tps_portrait.export.TARGETS`: `onnx`, `openvino`, …
+            path: of the file, with the suffix of the format; an existing file is replaced.
+            precision: `fp32`, `fp16` or `int8`.
+            size: side or (height, width) of the pictures in pixels, multiples of 32; the style's
+                size for faces by default.
+            batch_size: pictures in one run.
+            dynamic: accept any batch size, height and width (multiples of 32), where the format
+                can.
+            io: `float`, RGB in [-1, 1], or `uint8`, RGB from 0 to 255, for input and output; the
+                format's usual one by default.
+            layout: `nchw` or `nhwc`; the format's usual one by default.
+            portraits: photos with a face, to check the file with; the bundled one by default.
+            calibration: photos with a face, to calibrate `int8` with; twenty or more serve best.
+                The `portraits` in different light by default.
+
+        Returns:
+            Where the files are and how well they draw.
+
+        Raises:
+            ConfigError: the format cannot hold what was asked for.
+            ExportError: packages are missing (the message has the pip command), the conversion
+                failed, or the drawings differ too much; no file is left.
+            InputImageError: a photo cannot be read or shows no face.
+            OutputError: the file cannot be written.
+        """
+        if target not in TARGETS:
+            raise ConfigError(f"There is no target {target!r}; choose one of {', '.join(TARGETS)}.")
+        side = self.image_processor.face_size if size is None else size
+        options = ExportOptions(
+            precision=precision,
+            size=(side, side) if isinstance(side, int) else (side[0], side[1]),
+            batch_size=batch_size,
+            dynamic=dynamic,
+            io=io or TARGETS[target].ios[0],
+            layout=layout or TARGETS[target].layouts[0],
+        )
+        TARGETS[target].check(options)
+        found = _LICENSE.search(self.card or "")
+        return export_generator(
+            self.generator,
+            target,
+            path,
+            options,
+            portraits=self._faces(portraits or [_ASTRONAUT], max(options.size)),
+            calibration=self._faces(calibration or (), max(options.size)),
+            facts={
+                "style": self.style or Path(path).stem,
+                "license": found[1] if found else "unknown",
+                "face_size": self.image_processor.face_size,
+                "frame_size": self.image_processor.frame_size,
+                "mean_face": self.aligner.template.detach().cpu().tolist(),
+            },
+        )
+
+    @classmethod
+    def from_exported(
+        cls: type[_Pipeline],
+        path: str | os.PathLike[str],
+        *,
+        landmarks: FaceLandmarker | None = None,
+        threads: int | None = None,
+    ) -> _Pipeline:
+        """Draw with an exported file: the same call, the same results.
+
+        Faces are found by PyTorch, pictures are drawn by the file's runtime on the CPU.
+
+        Args:
+            path: a file that `export` wrote, with its JSON beside it.
+            landmarks: finds faces; the bundled one when `None`.
+            threads: of the runtime; as many as PyTorch uses by default.
+
+        Raises:
+            ModelFileError: the file or its JSON is missing, damaged or of a format that is not
+                loaded.
+            ExportError: the runtime is not installed; the message has the pip command.
+        """
+        generator = ExportedGenerator(path, threads)
+        facts, size = generator.facts, generator.size
+        aligner = TPSAligner(TPSAlignerConfig())
+        try:
+            aligner.template.data.copy_(torch.tensor(facts["mean_face"]))
+            faces, frame = (facts["face_size"], facts["frame_size"]) if size is None else size
+            processor = PortraitImageProcessor(min(faces, frame), max(faces, frame))
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"The JSON beside {path} lacks sizes or mean face ({error}). Export again."
+            ) from error
+        pipe = cls(generator, aligner, processor, landmarks)  # type: ignore[arg-type]
+        pipe.style = facts.get("style")
+        return pipe
+
+    def save_pretrained(
+        self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any
+    ) -> None:
+        """Write the style as a folder; see `StylePipeline.save_pretrained`.
+
+        Args:
+            save_directory: folder; created when missing.
+            *args: passed on.
+            **kwargs: passed on.
+
+        Raises:
+            ConfigError: the generator is an exported file, which holds no style.
+        """
+        if isinstance(self.generator, ExportedGenerator):
+            raise ConfigError("An exported file cannot be saved as a style. Copy the file instead.")
+        super().save_pretrained(save_directory, *args, **kwargs)
+
+    def _faces(self, pictures: Sequence[ImageInput], side: int) -> list[torch.Tensor]:
+        """Cut the largest face out of each photo, `(3, side, side)` uint8."""
+        results = []
+        for picture in pictures:
+            photo = load_photo(picture)
+            found = self.landmarker.detect([photo.visible()], max_faces=1)[0]
+            crops = face_crops([face.landmarks for face in found], photo.size)
+            if not crops:
+                raise NoFaceError(
+                    f"No face was found in {photo.name.rstrip(',')}. Check and calibrate with "
+                    "photos that show a face."
+                )
+            results.append(cut_face(photo.visible(), crops[0], side))
+        return results

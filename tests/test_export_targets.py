@@ -1,0 +1,75 @@
+"""Each format is written, checked by its runtime, and drawn with, where the runtime is installed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from export_fixtures import ASTRONAUT, PORTRAITS, tiny_style
+from tps_portrait import ModelFileError, TPSPortraitPipeline
+from tps_portrait.export import TARGETS, load_runner
+
+# Module of the runtime, and the forms to try: those that convert differently.
+CASES: list[tuple[str, str, dict[str, Any]]] = [
+    ("pt2", "torch", {"dynamic": True}),
+    ("pt2", "torch", {"precision": "fp16", "io": "uint8", "layout": "nhwc"}),
+]
+
+
+@pytest.fixture(scope="module")
+def pipe() -> TPSPortraitPipeline:
+    return tiny_style()
+
+
+@pytest.mark.parametrize(("target", "runtime", "form"), CASES)
+def test_draws_as_pytorch(
+    pipe: TPSPortraitPipeline, tmp_path: Path, target: str, runtime: str, form: dict[str, Any]
+) -> None:
+    pytest.importorskip(runtime, reason=f"needs the {TARGETS[target].extra} extra")
+    path = tmp_path / f"tiny{TARGETS[target].suffix}"
+    report = pipe.export(target, path, portraits=PORTRAITS, **form)
+    assert report.parity.passed
+    facts = json.loads(report.sidecar.read_text())
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {*facts["files"], f"{path.name}.json"}
+    # Independently of the check: the file's drawing of another picture, against PyTorch's.
+    pixels = torch.randint(0, 256, (1, 3, 8, 8), generator=torch.Generator().manual_seed(1))
+    pixels = torch.nn.functional.interpolate(pixels.float(), (64, 64), mode="bilinear").byte()
+    with torch.no_grad():
+        expected = pipe.generator(pixels / 127.5 - 1)[0]
+    image: torch.Tensor = pixels
+    if facts["input"]["dtype"] == "float32":
+        image = pixels / 127.5 - 1
+    if facts["input"]["layout"] == "NHWC":
+        image = image.permute(0, 2, 3, 1)
+    drawn = torch.from_numpy(np.array(load_runner(target, path)(image.contiguous().numpy())))[0]
+    if facts["output"]["layout"] == "NHWC":
+        drawn = drawn.permute(2, 0, 1)
+    if facts["output"]["dtype"] == "uint8":
+        drawn = drawn / 127.5 - 1
+    error = float((drawn - expected).square().mean())
+    assert (
+        10 * np.log10(4 / error) > {"fp32": 48, "fp16": 45, "int8": 30}[report.facts["precision"]]
+    )
+
+
+@pytest.mark.parametrize(("target", "runtime", "form"), CASES)
+def test_from_exported(
+    pipe: TPSPortraitPipeline, tmp_path: Path, target: str, runtime: str, form: dict[str, Any]
+) -> None:
+    pytest.importorskip(runtime, reason=f"needs the {TARGETS[target].extra} extra")
+    if form.get("precision"):
+        pytest.skip("loading does not depend on the precision")
+    path = pipe.export(target, tmp_path / f"tiny{TARGETS[target].suffix}", **form).path
+    if not TARGETS[target].loadable:
+        with pytest.raises(ModelFileError, match="not loaded here"):
+            TPSPortraitPipeline.from_exported(path)
+        return
+    drawn = TPSPortraitPipeline.from_exported(path)(ASTRONAUT, size=64).images[0]
+    expected = pipe(ASTRONAUT, size=64).images[0]
+    assert np.abs(np.asarray(drawn, int) - np.asarray(expected, int)).max() <= 2
