@@ -44,8 +44,7 @@ class PortraitConfig(PreTrainedConfig):
     """Base of our configurations: typed fields, validated values, unknown keys refused.
 
     Raises:
-        ConfigError: a key is not a field of the configuration (when read by `from_pretrained`).
-        TypeError: a key is not a field of the configuration (when constructed directly).
+        ConfigError: a key is not a field of the configuration.
     """
 
     model_type = "tps_portrait"
@@ -154,6 +153,10 @@ class PortraitPreTrainedModel(PreTrainedModel):
         keys = ("subfolder", "revision", "token", "cache_dir", "local_files_only", "force_download")
         options = {key: kwargs[key] for key in keys if key in kwargs}
         values, _ = cls.config_class.get_config_dict(name, **options)
+        if not values:
+            raise ModelFileError(
+                f"{where} has no config.json. Check the folder or the `subfolder` argument."
+            )
         model_type = values.get("model_type")
         if model_type != cls.config_class.model_type:
             raise ModelFileError(
