@@ -20,9 +20,9 @@ _STRIDE = 32
 class StyleGenerator(PortraitPreTrainedModel):
     """Draws a picture in one style; with a sampling grid, in another face's geometry.
 
-    A stride-4 patch stem, an encoder down to 1/32, a decoder with additive skips, and one 4x
-    pixel-shuffle head. Any height and width from 32 px: the picture is padded to a multiple of 32
-    inside and cropped back.
+    A stride-4 patch stem, an encoder down to 1/32, a decoder with additive skips up to 1/4, and a
+    head of two pixel shuffles with one thin layer between them. Any height and width from 32 px:
+    the picture is padded to a multiple of 32 inside and cropped back.
 
     Source: feature alignment by TPS is arXiv 2211.15549 (the paper warps the generator's feature
     maps); the layer table is ours, as the paper publishes none.
@@ -48,8 +48,11 @@ class StyleGenerator(PortraitPreTrainedModel):
         self.decoder2 = _stack(c2, config.decoder_blocks[1], norm)
         self.up1 = ConvNorm(c2, c1, 1, norm=norm, activation=False)
         self.decoder1 = ConvNorm(c1, config.head_channels, norm=norm)
-        self.head = nn.Conv2d(config.head_channels, 48, 1)
-        nn.init.normal_(self.head.weight, std=0.5 / config.head_channels**0.5)
+        d1, d2 = config.detail_channels
+        self.expand = ConvNorm(config.head_channels, 4 * d1, 1, norm=norm)
+        self.detail = ConvNorm(d1, d2, norm=norm, centre=False)
+        self.head = nn.Conv2d(d2, 12, 1)
+        nn.init.normal_(self.head.weight, std=0.5 / d2**0.5)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
         self.post_init()
 
@@ -88,7 +91,8 @@ class StyleGenerator(PortraitPreTrainedModel):
         x = self.decoder3(F.relu(_upsample(self.up3(x)) + skip3))
         x = self.decoder2(F.relu(_upsample(self.up2(x)) + skip2))
         x = self.decoder1(F.relu(_upsample(self.up1(x)) + skip1))
-        sample = torch.tanh(F.pixel_shuffle(self.head(x), 4))
+        x = self.detail(F.pixel_shuffle(self.expand(x), 2))
+        sample = torch.tanh(F.pixel_shuffle(self.head(x), 2))
         return sample[..., :height, :width] if pad_h or pad_w else sample
 
     def fuse(self) -> StyleGenerator:
