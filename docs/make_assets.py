@@ -32,13 +32,17 @@ PORTRAITS = {
 GAP = 8
 
 
-def face_crop(pipe: TPSPortraitPipeline, image: Image.Image, size: int) -> tuple[Image.Image, torch.Tensor]:
+def face_crop(
+    pipe: TPSPortraitPipeline, image: Image.Image, size: int
+) -> tuple[Image.Image, torch.Tensor]:
     """Cut the largest face out, upright, with its landmarks in [-1, 1] of the crop."""
     pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
     face = pipe.landmarker.detect([pixels])[0][0]
     shape = (image.height, image.width)
     matrix = crop_transform(face.landmarks[None], shape)
-    grid = apply_affine(matrix, identity_grid((size, size)).flatten(1, 2)).unflatten(1, (size, size))
+    grid = apply_affine(matrix, identity_grid((size, size)).flatten(1, 2)).unflatten(
+        1, (size, size)
+    )
     crop = warp(pixels[None].float(), grid, padding_mode="reflection") / 127.5 - 1
     landmarks = apply_affine(invert_affine(matrix), to_normalized(face.landmarks[None], shape))
     return to_image(crop[0]), landmarks[0]
@@ -70,7 +74,9 @@ def strip(pipe: TPSPortraitPipeline, size: int = 384) -> Image.Image:
     """Photos above their drawings."""
     crops = [face_crop(pipe, Image.open(path), size * 4 // 3)[0] for path in PORTRAITS.values()]
     drawn = [pipe(crop, on_no_face="ignore").images[0] for crop in crops]
-    rows = [[p.resize((size, size), Image.Resampling.LANCZOS) for p in row] for row in (crops, drawn)]
+    rows = [
+        [p.resize((size, size), Image.Resampling.LANCZOS) for p in row] for row in (crops, drawn)
+    ]
     return above(beside(*rows[0]), beside(*rows[1]))
 
 
@@ -87,9 +93,7 @@ def method_figure(pipe: TPSPortraitPipeline, size: int = 320) -> Image.Image:
     aligned = to_image(aligner.align(pixels, q[None], p[None])[0])
     grid = aligner.grid(q[None], p[None], (size, size))[0]
     drawing = pipe(photo.resize((512, 512)), on_no_face="ignore").images[0].resize((size, size))
-    return beside(
-        _dots(photo, p), _lines(_dots(example, q), grid), _dots(aligned, p), drawing
-    )
+    return beside(_dots(photo, p), _lines(_dots(example, q), grid), _dots(aligned, p), drawing)
 
 
 def _dots(image: Image.Image, landmarks: torch.Tensor) -> Image.Image:

@@ -1,6 +1,6 @@
 """Put a trained style into the package: float16 weights, the layout of a Hub repository.
 
-    python tools/bundle_style.py runs/animation/style animation
+python tools/bundle_style.py runs/animation/style animation
 """
 
 from __future__ import annotations
