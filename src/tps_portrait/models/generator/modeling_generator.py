@@ -117,7 +117,7 @@ def _upsample(x: Tensor) -> Tensor:
 
 
 def _pad_grid(grid: Tensor, size: tuple[int, int], pad: tuple[int, int]) -> Tensor:
-    """Bring a grid for the unpadded picture to the padded one: the same moves, continued outside."""
+    """Bring a grid to the padded picture: the same moves, continued outside."""
     (height, width), (pad_h, pad_w) = size, pad
     padded = (height + pad_h, width + pad_w)
 
