@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -17,7 +18,7 @@ from safetensors.torch import load_file
 
 from conftest import seeded, tiny_generator, tiny_pipeline
 from tps_portrait import FaceLandmarker, TPSPortraitPipeline, TPSPortraitPipelineOutput
-from tps_portrait.hub import bundled_styles, locate_style
+from tps_portrait.hub.styles import bundled_styles, shared_landmarks
 from tps_portrait.processing.faces import FaceCrop
 
 
@@ -313,9 +314,7 @@ class TestFolder:
 
     def test_components_can_be_given(self, saved: Path, tmp_path: Path) -> None:
         generator = tiny_generator(7)
-        landmarks = FaceLandmarker.from_pretrained(
-            locate_style.__globals__["BUNDLED_FOLDER"] / "_shared" / "landmarks"
-        )
+        landmarks = FaceLandmarker.from_pretrained(shared_landmarks())
         pipe = TPSPortraitPipeline.from_pretrained(saved, generator=generator, landmarks=landmarks)
         assert pipe.generator is generator
         assert pipe.landmarker is landmarks
@@ -334,6 +333,19 @@ class TestFolder:
         pipe.save_pretrained(tmp_path)
         assert (tmp_path / "README.md").read_text() == pipe.card
         assert TPSPortraitPipeline.from_pretrained(tmp_path).style == "renamed"
+
+    def test_loads_from_the_hub_cache(self, saved: Path, tmp_path: Path) -> None:
+        repository, commit = tmp_path / "models--somebody--ink", "0123456789abcdef" * 2 + "01234567"
+        shutil.copytree(saved, repository / "snapshots" / commit)
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text(commit)
+        pipe = TPSPortraitPipeline.from_pretrained(
+            "somebody/ink", cache_dir=tmp_path, local_files_only=True
+        )
+        assert pipe.name_or_path == "somebody/ink"
+        assert (pipe.style, pipe.card) == ("tiny", (saved / "README.md").read_text())
+        weights = tiny_generator(3).state_dict()
+        assert all(torch.equal(v, weights[k]) for k, v in pipe.generator.state_dict().items())
 
     def test_loads_in_a_fresh_process_without_network(self, saved: Path, tmp_path: Path) -> None:
         code = (
