@@ -226,3 +226,9 @@ def _check(landmarks: Tensor, name: str) -> None:
         raise LandmarkError(
             f"{name} must be landmarks of shape (B, 68, 2), got {tuple(landmarks.shape)}."
         )
+    if torch.compiler.is_compiling():
+        return
+    finite = landmarks.detach().isfinite().flatten(1).all(1)
+    if not bool(finite.all()):
+        items = ", ".join(map(str, (~finite).nonzero().flatten().tolist()))
+        raise LandmarkError(f"{name} must be finite; batch item {items} is not.")
