@@ -121,8 +121,8 @@ class TPSPortraitPipeline(ExportPipeline):
             output.errors.append((index, error))
             warnings.warn(f"Skipped: {error}", stacklevel=4)
 
-        bar = self.progress_bar(total=len(items)) if len(items) > 1 else None
-        for start in range(0, len(items), batch_size):
+        starts = range(0, len(items), batch_size)
+        for start in self.progress_bar(starts) if len(starts) > 1 else starts:
             photos: dict[int, Photo] = {}
             for index in range(start, min(start + batch_size, len(items))):
                 name = f"images[{index}], {describe(items[index])}," if several else None
@@ -158,10 +158,7 @@ class TPSPortraitPipeline(ExportPipeline):
             for index, plan in plans.items():
                 drawn = [next(drawings) for _ in inputs[index]]
                 output.images[index] = plan.result(drawn, strength).convert(output_type)
-            if bar is not None:
-                bar.update(min(batch_size, len(items) - start))
-        if bar is not None:
-            bar.close()
+        output.errors.sort(key=lambda item: item[0])
         self.maybe_free_model_hooks()
         return output if return_dict else output.to_tuple()
 
