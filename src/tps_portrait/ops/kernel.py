@@ -103,10 +103,12 @@ def _far_sum(centers: Tensor, weights: Tensor, nodes: Tensor, radius: float) -> 
     if centers.shape[0] == 1:
         mixed = mixed.reshape(1, 2 * batch, -1)
     total = mixed.new_zeros(*mixed.shape[:2], count * count)
-    for part in _chunks(delta.shape[1], delta.shape[0] * count * count, delta.device):
-        squared = delta[:, part, 1].unsqueeze(-1) + delta[:, part, 0].unsqueeze(-2)
+    chunk = _chunk(delta.shape[1], delta.shape[0] * count * count, delta.device)
+    # split, not slices: the gradient of a slice is as large as the whole
+    for near, mix in zip(delta.split(chunk, 1), mixed.split(chunk, 2), strict=True):
+        squared = near[:, :, 1].unsqueeze(-1) + near[:, :, 0].unsqueeze(-2)
         kernel = squared * squared.clamp_min(radius**2).log()
-        total += mixed[..., part] @ kernel.flatten(2)
+        total += mix @ kernel.flatten(2)
     return 0.5 * total.reshape(batch, 2, count, count).permute(0, 2, 3, 1)
 
 
@@ -141,13 +143,15 @@ def _add_windows(
     row, dy = _window(centers[..., 1], lattice[0], radius)
     column, dx = _window(centers[..., 0], lattice[1], radius)
     item = torch.arange(batch, device=field.device).reshape(-1, 1, 1, 1)
-    total = field.reshape(-1, 2)
-    window = dy.shape[-1] * dx.shape[-1]
-    for part in _chunks(centers.shape[1], centers.shape[0] * window, field.device):
-        ratio = dy[:, part].unsqueeze(-1) + dx[:, part].unsqueeze(-2)
+    # a copy, because adding in place to a view costs a copy for every addend in the backward pass
+    total = field.reshape(-1, 2).clone()
+    chunk = _chunk(dy.shape[1], dy.shape[0] * dy.shape[2] * dx.shape[2], field.device)
+    parts = (x.split(chunk, 1) for x in (row, column, dy, dx, weights))
+    for y, x, dy2, dx2, weight in zip(*parts, strict=True):
+        ratio = dy2.unsqueeze(-1) + dx2.unsqueeze(-2)
         values = kernel(ratio.clamp_max(1)).unsqueeze(-1)  # (B or 1, n, P, P, 1)
-        values = values * (radius**2 * weights[:, part, None, None, :])
-        index = (item * height + row[:, part].unsqueeze(-1)) * width + column[:, part].unsqueeze(-2)
+        values = values * (radius**2 * weight[:, :, None, None])
+        index = (item * height + y.unsqueeze(-1)) * width + x.unsqueeze(-2)
         total.index_add_(0, index.flatten(), values.flatten(0, -2))
     return total.reshape(batch, height, width, 2)
 
@@ -169,12 +173,11 @@ def _window(center: Tensor, axis: _Axis, radius: float) -> tuple[Tensor, Tensor]
     return index.clamp(0, count - 1), squared.masked_fill(outside, 1)
 
 
-def _chunks(count: int, elements: int, device: torch.device) -> list[slice]:
-    """Slices of `count` centres, each of as many centres of `elements` each as suit the memory."""
+def _chunk(count: int, elements: int, device: torch.device) -> int:
+    """How many of `count` centres, of `elements` kernel values each, to handle at once."""
     if torch.compiler.is_compiling():
-        return [slice(None)]
-    length = max(1, (_CPU_CHUNK if device.type == "cpu" else _GPU_CHUNK) // elements)
-    return [slice(i, i + length) for i in range(0, count, length)]
+        return count
+    return max(1, (_CPU_CHUNK if device.type == "cpu" else _GPU_CHUNK) // elements)
 
 
 @torch.compiler.assume_constant_result

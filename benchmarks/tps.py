@@ -1,0 +1,182 @@
+"""Time and peak memory of the thin-plate spline warp beside kornia's, as a Markdown table.
+
+Each measurement is a process of its own, the two libraries in turn for each case. Time is the
+least of a few calls after a warm-up: fit and warp of an RGB picture, `forward+backward` with
+gradients for picture and source points. It is the CPU time of the process, which on one thread is
+the wall time of a machine that does nothing else (`--clock wall` for the wall time itself). Peak
+memory is the growth of the process's largest resident size (`ru_maxrss`) over its size with
+libraries and inputs loaded. 68 points are real landmark pairs (tests/data/landmarks.json), 478 a
+jittered lattice.
+
+    python benchmarks/tps.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import kornia
+import kornia.geometry.transform as kornia_transform
+import torch
+from torch import Tensor
+
+from tps_portrait.ops.tps import warp_by_landmarks
+
+LANDMARKS = Path(__file__).parents[1] / "tests" / "data" / "landmarks.json"
+MODES = ("forward", "forward+backward")
+CLOCKS = {"cpu": time.process_time, "wall": time.perf_counter}
+
+
+def ours(image: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    """Fit and warp with tps_portrait."""
+    return warp_by_landmarks(image, source, target)
+
+
+def theirs(image: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    """Fit and warp with kornia, in the order of arguments that its documentation gives."""
+    weights, affine = kornia_transform.get_tps_transform(target, source)
+    return kornia_transform.warp_image_tps(image, source, weights, affine)
+
+
+LIBRARIES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "tps_portrait": ours,
+    "kornia": theirs,
+}
+
+
+def make_points(batch: int, count: int) -> tuple[Tensor, Tensor]:
+    """Source and target points (B, count, 2)."""
+    if count == 68:
+        faces = json.loads(LANDMARKS.read_text("utf-8"))["faces"]
+        landmarks = torch.tensor([face["landmarks"] for face in faces])
+        return landmarks[:batch], landmarks.roll(5, 0)[:batch]
+    side = math.ceil(math.sqrt(count))
+    axis = torch.linspace(-0.8, 0.8, side)
+    source = torch.cartesian_prod(axis, axis)[:count].expand(batch, -1, -1)
+    source = source + 0.02 * (torch.rand(batch, count, 2) - 0.5)
+    return source, source + 0.02 * (torch.rand(batch, count, 2) - 0.5)
+
+
+def peak_mib() -> float:
+    """Largest resident size of this process so far."""
+    scale = 1024 if platform.system() == "Linux" else 1024**2
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
+
+
+def measure(args: argparse.Namespace) -> dict[str, float]:
+    """Run one case in this process: seconds and MiB, or nothing if memory does not suffice."""
+    limit = int(args.memory_gib * 1024**3)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    library, mode = args.case[0], args.case[4]
+    batch, size, count = (int(x) for x in args.case[1:4])
+    function = LIBRARIES[library]
+    backward = mode == MODES[1]
+    clock = CLOCKS[args.clock]
+    image = torch.rand(batch, 3, size, size, requires_grad=backward)
+    source, target = make_points(batch, count)
+    source = source.contiguous().requires_grad_(backward)
+
+    def call(image: Tensor, source: Tensor, target: Tensor) -> float:
+        start = clock()
+        with torch.set_grad_enabled(backward):
+            result = function(image, source, target)
+            if backward:
+                result.square().mean().backward()
+        return clock() - start
+
+    # warm up on a corner and a few points, which leaves the peak of memory to the case itself
+    call(image[:1, :, :32, :32], source[:1, :16], target[:1, :16])
+    before = peak_mib()
+    times: list[float] = []
+    try:
+        while len(times) < args.repeats and (not times or sum(times) < args.seconds):
+            image.grad = source.grad = None
+            times.append(call(image, source, target))
+    except RuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        return {}
+    return {"seconds": min(times), "mib": peak_mib() - before}
+
+
+def spawn(args: argparse.Namespace, case: list[str]) -> dict[str, float]:
+    """Measure one case in a process of its own."""
+    options = ["threads", "seed", "repeats", "seconds", "memory_gib", "clock"]
+    passed = [f"--{name.replace('_', '-')}={getattr(args, name)}" for name in options]
+    command = [sys.executable, __file__, *passed, "--case", *case]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(case)} failed:\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def processor() -> str:
+    """The name of the CPU."""
+    info = Path("/proc/cpuinfo")
+    names = (
+        [x for x in info.read_text().splitlines() if x.startswith("model name")]
+        if (info.exists())
+        else []
+    )
+    return names[0].split(":", 1)[1].strip() if names else platform.processor()
+
+
+def main() -> None:
+    """Measure every case and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
+    parser.add_argument("--points", type=int, nargs="+", default=[68, 478], choices=[68, 478])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--clock", choices=list(CLOCKS), default="cpu")
+    parser.add_argument("--seconds", type=float, default=8, help="start no repeat after these")
+    parser.add_argument("--memory-gib", type=float, default=10, help="address space of a process")
+    parser.add_argument("--case", nargs=5, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.case:
+        print(json.dumps(measure(args)))
+        return
+    print(
+        f"{processor()}, {args.threads} thread(s), seed {args.seed}; Python "
+        f"{platform.python_version()}, torch {torch.__version__}, kornia {kornia.__version__}; "
+        f"least {args.clock} time of up to {args.repeats} calls; address space limited to "
+        f"{args.memory_gib:g} GiB\n"
+    )
+    print(
+        "| px | points | batch | pass | ours, ms | kornia, ms | ratio | ours, MiB | kornia, MiB |"
+    )
+    print("|---:|---:|---:|---|---:|---:|---:|---:|---:|")
+    for size in args.sizes:
+        for count in args.points:
+            for batch in args.batches:
+                for mode in MODES:
+                    case = [str(batch), str(size), str(count), mode]
+                    mine, other = (spawn(args, [name, *case]) for name in LIBRARIES)
+                    cells = [str(size), str(count), str(batch), mode]
+                    fits = [bool(mine), bool(other)]
+                    for result in (mine, other):
+                        cells.append(f"{result['seconds'] * 1e3:.0f}" if result else "no memory")
+                    ratio = other["seconds"] / mine["seconds"] if all(fits) else math.nan
+                    cells.append(f"{ratio:.1f}" if all(fits) else "-")
+                    for result in (mine, other):
+                        cells.append(
+                            f"{result['mib']:.0f}" if result else f"> {args.memory_gib:g} GiB"
+                        )
+                    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
