@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """Files of a folder that count as pictures."""
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 
 Row = Mapping[str, Any]
 
@@ -162,10 +163,14 @@ def listed(problems: list[str], limit: int = 20) -> str:
 
 def _picture(value: Any) -> Any:
     # `datasets` without decoding gives the file's bytes.
-    if isinstance(value, Mapping):
-        data = value.get("bytes")
-        return Image.open(io.BytesIO(data)) if data is not None else value.get("path")
-    return value
+    if not isinstance(value, Mapping):
+        return value
+    if value.get("bytes") is None:
+        return value.get("path")
+    try:
+        return Image.open(io.BytesIO(value["bytes"]), formats=_FORMATS)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise DatasetError(f"its bytes are no picture ({error})") from error
 
 
 def _folder_rows(folder: Path, columns: tuple[str, ...]) -> list[dict[str, Any]]:

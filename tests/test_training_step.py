@@ -1,0 +1,253 @@
+"""One training step with real, small networks: terms, ablation, divergence, progress."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from faces import EXAMPLES, make_landmarks
+from test_discriminator import PortraitDiscriminator, PortraitDiscriminatorConfig
+from tps_portrait import (
+    StyleGenerator,
+    StyleGeneratorConfig,
+    TPSAligner,
+    TPSAlignerConfig,
+    TrainingDivergedError,
+)
+from tps_portrait.training.arguments import LossWeights, TrainingArguments
+from tps_portrait.training.augment import DiscriminatorAugmentation
+from tps_portrait.training.data import load_faces, to_float
+from tps_portrait.training.step import (
+    Batch,
+    Networks,
+    check_gradients,
+    check_weights,
+    discriminator_terms,
+    draw,
+    generator_terms,
+    reconstruction_terms,
+    weighted_sum,
+)
+
+OFF = {item.name: 0.0 for item in fields(LossWeights)}
+ALL_G = {
+    *("global", "local", "unaligned", "unaligned_local"),
+    *("cycle", "cycle_example", "invariance", "anchor"),
+}
+ALL_D = {"d_global", "d_local", "d_unaligned", "d_unaligned_local"}
+
+
+def options(**values: Any) -> TrainingArguments:
+    return TrainingArguments(train_data_dir="s", photo_data_dir=["p"], **values)
+
+
+def networks(seed: int = 0) -> Networks:
+    torch.manual_seed(seed)
+    narrow = StyleGeneratorConfig(
+        channels=(16, 16, 16, 16), encoder_blocks=(0, 0), bottleneck_blocks=1, head_channels=16
+    )
+    judge = PortraitDiscriminatorConfig(channels=(8, 8, 16), part_channels=(8, 8))
+    return Networks(
+        StyleGenerator(narrow),
+        StyleGenerator(narrow),
+        PortraitDiscriminator(judge),
+        TPSAligner(TPSAlignerConfig(region_size=16)),
+    )
+
+
+@pytest.fixture(scope="module")
+def batch() -> Batch:
+    """Two drawn portraits as photos, two others as examples."""
+    faces = load_faces(EXAMPLES, 64, limit=4)
+    pixels = to_float(faces.images)
+    return Batch(pixels[:2], faces.landmarks[:2], pixels[2:], faces.landmarks[2:])
+
+
+def run(
+    nets: Networks, batch: Batch, args: TrainingArguments, step: int = 0
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    augment = DiscriminatorAugmentation(0.0)
+    drawings = draw(nets, batch, args, step)
+    return (
+        generator_terms(nets, batch, drawings, args, augment),
+        discriminator_terms(nets, batch, drawings, args, augment),
+    )
+
+
+class TestTerms:
+    def test_all_appear(self, batch: Batch) -> None:
+        g_terms, d_terms = run(networks(), batch, options(r1_weight=1.0))
+        assert set(g_terms) == ALL_G
+        assert set(d_terms) == ALL_D | {"d_r1"}
+        assert all(term.ndim == 0 and term.isfinite() for term in g_terms.values())
+
+    @pytest.mark.parametrize(
+        ("weight", "g_names", "d_names"),
+        [
+            ("global_adversarial_weight", {"global"}, {"d_global"}),
+            ("local_adversarial_weight", {"local"}, {"d_local"}),
+            ("unaligned_adversarial_weight", {"unaligned"}, {"d_unaligned"}),
+            ("cycle_weight", {"cycle", "cycle_example"}, set()),
+            ("invariance_weight", {"invariance"}, set()),
+            ("anchor_weight", {"anchor"}, set()),
+        ],
+    )
+    def test_each_alone(
+        self, batch: Batch, weight: str, g_names: set[str], d_names: set[str]
+    ) -> None:
+        g_terms, d_terms = run(networks(), batch, options(**{**OFF, weight: 1.0}))
+        assert set(g_terms) == g_names
+        assert set(d_terms) == d_names
+
+    @pytest.mark.parametrize(
+        ("weight", "lost"),
+        [
+            ("global_adversarial_weight", {"global", "d_global"}),
+            ("local_adversarial_weight", {"local", "d_local", "unaligned_local"}),
+            ("unaligned_adversarial_weight", {"unaligned", "unaligned_local", "d_unaligned"}),
+            ("cycle_weight", {"cycle", "cycle_example"}),
+            ("invariance_weight", {"invariance"}),
+            ("anchor_weight", {"anchor"}),
+        ],
+    )
+    def test_each_left_out(self, batch: Batch, weight: str, lost: set[str]) -> None:
+        g_terms, d_terms = run(networks(), batch, options(**{weight: 0.0}))
+        present = set(g_terms) | set(d_terms)
+        assert not present & lost
+        assert present >= (ALL_G | ALL_D) - lost - {"d_unaligned_local"}
+
+    def test_what_is_switched_off_is_not_computed(self, batch: Batch) -> None:
+        nets = networks()
+        calls = {"generator": 0, "inverse": 0, "discriminator": 0}
+
+        def count(name: str) -> Any:
+            def hook(*_: object) -> None:
+                calls[name] += 1
+
+            return hook
+
+        for name in calls:
+            getattr(nets, name).register_forward_hook(count(name))
+        run(nets, batch, options(**{**OFF, "anchor_weight": 1.0}))
+        assert calls == {"generator": 1, "inverse": 0, "discriminator": 0}
+        run(nets, batch, options(**{**OFF, "cycle_weight": 1.0}))
+        assert calls["inverse"] == 2
+
+    def test_intervals(self, batch: Batch) -> None:
+        args = options(unaligned_every=2, invariance_every=3)
+        nets = networks()
+        names = {step: set(run(nets, batch, args, step)[0]) for step in (1, 2, 3)}
+        assert not names[1] & {"unaligned", "cycle", "invariance"}
+        assert {"unaligned", "cycle"} <= names[2]
+        assert "invariance" not in names[2]
+        assert "invariance" in names[3]
+        assert "unaligned" not in names[3]
+
+    def test_discriminator_terms_leave_the_generator_alone(self, batch: Batch) -> None:
+        nets = networks()
+        _, d_terms = run(nets, batch, options())
+        weighted_sum(d_terms, options()).backward()
+        assert all(p.grad is None for p in nets.generator.parameters())
+        assert all(p.grad is not None for p in nets.discriminator.parameters())
+
+    def test_generator_terms_reach_every_weight_of_g_and_f(self, batch: Batch) -> None:
+        nets = networks()
+        g_terms, _ = run(nets, batch, options())
+        weighted_sum(g_terms, options()).backward()
+        for net in (nets.generator, nets.inverse):
+            assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+        assert nets.aligner.template.grad is None
+
+    def test_perfect_networks_have_no_cycle_loss(self, batch: Batch) -> None:
+        """With G and F the identity, what comes back misses only what left the frame."""
+
+        class Identity(torch.nn.Module):
+            def forward(self, pixels: Tensor, grid: Tensor | None = None) -> Tensor:
+                from tps_portrait.ops.tps import warp
+
+                return pixels if grid is None else warp(pixels, grid)
+
+        real = networks()
+        nets = Networks(Identity(), Identity(), real.discriminator, real.aligner)
+        ideal, _ = run(nets, batch, options())
+        fresh, _ = run(real, batch, options())
+        assert ideal["cycle"] < 0.2 * fresh["cycle"]
+        assert ideal["cycle_example"] < 0.2 * fresh["cycle_example"]
+        assert ideal["invariance"] == 0
+        assert ideal["anchor"] == 0
+
+
+class TestWeightedSum:
+    def test_adds_with_weights(self) -> None:
+        args = options(cycle_weight=2.0, unaligned_adversarial_weight=0.5)
+        terms = {
+            "cycle": torch.tensor(3.0),
+            "unaligned": torch.tensor(4.0),
+            "d_global": torch.tensor(1.0),
+        }
+        assert weighted_sum(terms, args).item() == pytest.approx(2 * 3 + 0.5 * 4 + 1)
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 2e4])
+    def test_diverged_loss_is_named(self, value: float) -> None:
+        terms = {"local": torch.tensor(0.1), "cycle": torch.tensor(value, requires_grad=True)}
+        with pytest.raises(TrainingDivergedError, match="The loss 'cycle' became"):
+            weighted_sum(terms, options())
+
+    def test_nan_in_the_networks_is_caught(self, batch: Batch) -> None:
+        nets = networks()
+        with torch.no_grad():
+            nets.inverse.head.weight.fill_(torch.nan)
+        g_terms, _ = run(nets, batch, options())
+        with pytest.raises(TrainingDivergedError, match="'cycle'"):
+            weighted_sum(g_terms, options())
+
+    def test_gradients(self) -> None:
+        check_gradients(torch.tensor(1e6), "anyone")
+        with pytest.raises(TrainingDivergedError, match="gradients of the generators became nan"):
+            check_gradients(torch.tensor(torch.nan), "the generators")
+
+    def test_weights(self) -> None:
+        good = torch.ones(3)
+        check_weights([good, torch.zeros(0), torch.tensor(-9e3)])
+        for bad in (torch.nan, torch.inf, -2e4):
+            with pytest.raises(TrainingDivergedError, match="largest weight became"):
+                check_weights([good, torch.tensor([1.0, bad])])
+
+
+class TestProgress:
+    def test_reconstruction_falls(self, batch: Batch) -> None:
+        nets, args = networks(), options()
+        parameters = [*nets.generator.parameters(), *nets.inverse.parameters()]
+        optimizer = torch.optim.Adam(parameters, lr=3e-3)
+        values = []
+        for _ in range(20):
+            terms = reconstruction_terms(nets, batch)
+            optimizer.zero_grad()
+            weighted_sum(terms, args).backward()
+            optimizer.step()
+            values.append({name: term.item() for name, term in terms.items()})
+        for name in ("reconstruction", "reconstruction_inverse"):
+            assert values[-1][name] < 0.7 * values[0][name]
+
+    def test_anchor_pulls_the_colour_to_the_photo(self, batch: Batch) -> None:
+        nets, args = networks(), options(**{**OFF, "anchor_weight": 1.0})
+        optimizer = torch.optim.Adam(nets.generator.parameters(), lr=3e-3)
+        values = []
+        for _ in range(20):
+            terms, _ = run(nets, batch, args)
+            optimizer.zero_grad()
+            weighted_sum(terms, args).backward()
+            optimizer.step()
+            values.append(terms["anchor"].item())
+        assert values[-1] < 0.7 * values[0]
+
+
+def test_landmarks_outside_the_picture_do_not_break_a_step(batch: Batch) -> None:
+    faces = make_landmarks(2) * 1.6 + 0.3
+    moved = Batch(batch.photo, faces, batch.example, batch.example_landmarks)
+    g_terms, d_terms = run(networks(), moved, options())
+    assert all(term.isfinite() for term in {**g_terms, **d_terms}.values())
