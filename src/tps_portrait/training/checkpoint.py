@@ -90,9 +90,12 @@ def load_checkpoint(accelerator: Any, checkpoint: Path) -> None:
     Raises:
         ConfigError: the checkpoint is damaged or belongs to other networks.
     """
+    random = checkpoint / f"random_states_{accelerator.process_index}.pkl"
+    if checkpoint.is_dir() and not random.is_file():
+        logger.warning("%s is missing: this run will not repeat an uninterrupted one", random)
     try:
         accelerator.load_state(str(checkpoint))
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError) as error:
+    except Exception as error:  # safetensors, pickle and torch have many of their own
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(
             f"Cannot resume from {checkpoint}: {reason}. It is damaged, or was written with other "
