@@ -26,6 +26,9 @@ from .rows import (
     row_name,
 )
 
+# Mouths whose openings differ by more (in mouth widths) are paired last.
+_SAME_MOUTH = 0.08
+
 
 @dataclass(frozen=True)
 class FaceSet:
@@ -147,7 +150,8 @@ class PairDataset(Dataset[dict[str, Tensor]]):
     """Photos, each with a style example that bends little to fit it.
 
     Warping an example of another pose crushes it, so for each photo only the `pair_fraction` of the
-    examples (and of their mirror images) with the lowest bending energy is drawn from
+    examples (and of their mirror images) with the lowest bending energy is drawn from, those with
+    the mouth as open as the photo's first: a closed mouth cannot be warped into teeth
     (arXiv 2211.15549 pairs any with any; the choice is ours). Which one is drawn depends on the
     seed, the epoch and the index alone, so that a resumed run sees the same pairs.
 
@@ -165,8 +169,10 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         self.examples = examples
         self.seed = seed
         self.epoch = 0
-        mirrored = flip_landmarks(examples.landmarks)
-        energy = pairing_energy(photos.landmarks, torch.cat([examples.landmarks, mirrored]))
+        both = torch.cat([examples.landmarks, flip_landmarks(examples.landmarks)])
+        energy = pairing_energy(photos.landmarks, both)
+        gap = mouth_opening(photos.landmarks)[:, None] - mouth_opening(both)
+        energy = energy + energy.max() * (gap.abs() > _SAME_MOUTH)
         keep = max(1, round(pair_fraction * energy.shape[1]))
         self.partners = energy.argsort(dim=1)[:, :keep]
 
@@ -216,6 +222,12 @@ def pairing_energy(photos: Tensor, examples: Tensor, *, chunk: int = 1024) -> Te
         laid = apply_affine(fit_similarity(b, a), b)
         energies.append(bending_energy(fit_tps(a[:, points], laid[:, points], 1e-3)))
     return torch.cat(energies).view(len(photos), len(examples))
+
+
+def mouth_opening(landmarks: Tensor) -> Tensor:
+    """Height of the gap between the inner lips, `(N,)`, in widths of the mouth."""
+    gap = (landmarks[:, 66] - landmarks[:, 62]).norm(dim=-1)
+    return gap / (landmarks[:, 54] - landmarks[:, 48]).norm(dim=-1).clamp_min(1e-6)
 
 
 def template_of(examples: FaceSet) -> Tensor:
