@@ -29,6 +29,7 @@ from tps_portrait import (
     OutputError,
     PortraitDiscriminator,
     PortraitDiscriminatorConfig,
+    PortraitImageProcessor,
     StyleGenerator,
     StyleGeneratorConfig,
     TPSAligner,
@@ -122,7 +123,8 @@ def save_style(
 ) -> None:
     """Write the finished style with its card, and upload it if asked to."""
     folder = Path(args.output_dir) / "style"
-    pipe = TPSPortraitPipeline(generator, aligner)
+    processor = PortraitImageProcessor(face_size=args.resolution)
+    pipe = TPSPortraitPipeline(generator, aligner, processor)
     pipe.style, pipe.card = args.style, render_style_card(facts)
     pipe.save_pretrained(folder)
     logger.info("The style is in %s", folder)
@@ -207,6 +209,8 @@ def train(args: TrainingArguments) -> None:
     accelerator.init_trackers("tps_portrait", config=args.loggable())
     if resumed is not None:
         checkpoint.load_checkpoint(accelerator, resumed)
+        checkpoint.set_learning_rate(optimizer_g, scheduler_g, args.learning_rate)
+        checkpoint.set_learning_rate(optimizer_d, scheduler_d, args.discriminator_learning_rate)
         logger.info("Resumed from %s at step %d", resumed, progress.step)
     ema.to(accelerator.device)
     for tracker in trackers:
@@ -247,12 +251,8 @@ def train(args: TrainingArguments) -> None:
 
     latest: dict[str, float] = {}
     started = time.monotonic() - progress.seconds
-    bar = tqdm(
-        total=args.max_train_steps,
-        initial=progress.step,
-        disable=not accelerator.is_local_main_process,
-        desc=args.style,
-    )
+    hidden = not accelerator.is_local_main_process
+    bar = tqdm(total=args.max_train_steps, initial=progress.step, disable=hidden)
     while progress.step < args.max_train_steps:
         loader.set_epoch(progress.epoch)
         dataset.set_epoch(progress.epoch)
@@ -306,7 +306,8 @@ def train(args: TrainingArguments) -> None:
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         step.check_weights(drawers)
-        show_samples()
+        if progress.step % args.validation_steps:
+            show_samples()
         ema.copy_to(generator.parameters())
         facts = StyleFacts(
             style=args.style,
