@@ -32,14 +32,14 @@ def _option(default: Any, text: str, **kwargs: Any) -> Any:
 class LossWeights:
     """Weight of each loss; 0 switches a term off, and what only it needs is not computed."""
 
-    global_adversarial_weight: float = _option(1.0, "Whole picture against aligned examples.")
-    local_adversarial_weight: float = _option(1.0, "Eyes, nose, mouth against aligned examples.")
+    global_adversarial_weight: float = _option(1.5, "Whole picture against aligned examples.")
+    local_adversarial_weight: float = _option(2.0, "Eyes, nose, mouth against aligned examples.")
     unaligned_adversarial_weight: float = _option(
         0.5, "Photo drawn in the example's geometry (feature warp) against untouched examples."
     )
     cycle_weight: float = _option(2.0, "Geometry-aware cycle, both ways.")
     invariance_weight: float = _option(2.0, "Deformation invariance G(W(x)) = W(G(x)).")
-    anchor_weight: float = _option(3.0, "Colour of large areas stays that of the photo.")
+    anchor_weight: float = _option(8.0, "Colour of large areas stays that of the photo.")
     r1_weight: float = _option(0.0, "R1 gradient penalty on real examples.")
 
 
@@ -74,8 +74,8 @@ class TrainingArguments(LossWeights):
     reconstruction_steps: int = _option(
         200, "Steps at the start in which G only learns to repeat a smoothed photo."
     )
-    learning_rate: float = _option(5e-4, "Learning rate of the generators.")
-    discriminator_learning_rate: float = _option(3e-4, "Learning rate of the discriminators.")
+    learning_rate: float = _option(4e-4, "Learning rate of the generators.")
+    discriminator_learning_rate: float = _option(1e-3, "Learning rate of the discriminators.")
     adam_beta1: float = _option(0.5, "First Adam moment.")
     adam_beta2: float = _option(0.99, "Second Adam moment.")
     lr_scheduler: _Schedule = _option(
