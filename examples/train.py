@@ -153,8 +153,7 @@ def train(args: TrainingArguments) -> None:
         gradient_accumulation_steps=args.gradient_accumulation_steps,
         log_with=trackers,
         project_config=ProjectConfiguration(project_dir=str(output)),
-        # Without a seedable sampler a resumed epoch has another order; without a seed of its own
-        # each process would have another one.
+        # Seedable, so that a resumed epoch keeps its order; seeded, so that all processes share it.
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=args.seed),
     )
     set_seed(args.seed, device_specific=True)

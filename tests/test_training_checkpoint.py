@@ -6,11 +6,13 @@ import json
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from diffusers.optimization import get_scheduler
 from PIL import Image
 from torch import nn
 
@@ -22,6 +24,7 @@ from tps_portrait.training.checkpoint import (
     list_checkpoints,
     load_checkpoint,
     save_checkpoint,
+    set_learning_rate,
 )
 from tps_portrait.training.step import Batch
 from tps_portrait.training.tracking import (
@@ -111,6 +114,37 @@ class TestLoad:
     def test_no_checkpoint(self, accelerator: Accelerator, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="Cannot resume"):
             load_checkpoint(accelerator, tmp_path)
+
+
+class TestLearningRate:
+    def restored(self, accelerator: Accelerator, rate: float) -> tuple[Any, Any]:
+        """A linear schedule from 0.1 after four of its ten steps, resumed with another rate."""
+
+        def make(rate: float) -> tuple[Any, Any]:
+            optimizer = torch.optim.Adam([nn.Parameter(torch.ones(2))], lr=rate)
+            schedule = get_scheduler("linear", optimizer, num_warmup_steps=0, num_training_steps=10)
+            return accelerator.prepare(optimizer, schedule)
+
+        old_optimizer, old_schedule = make(0.1)
+        for _ in range(4):
+            old_optimizer.step()
+            old_schedule.step()
+        optimizer, schedule = make(rate)
+        optimizer.load_state_dict(old_optimizer.state_dict())
+        schedule.load_state_dict(old_schedule.state_dict())
+        set_learning_rate(optimizer, schedule, rate)
+        return optimizer, schedule
+
+    @pytest.mark.parametrize("rate", [0.1, 0.02])
+    def test_schedule_goes_on_from_the_new_rate(
+        self, accelerator: Accelerator, rate: float
+    ) -> None:
+        optimizer, schedule = self.restored(accelerator, rate)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(rate * 0.6)
+        assert schedule.get_last_lr() == [optimizer.param_groups[0]["lr"]]
+        optimizer.step()
+        schedule.step()
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(rate * 0.5)
 
 
 class TestFind:

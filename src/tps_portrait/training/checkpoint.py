@@ -103,6 +103,24 @@ def load_checkpoint(accelerator: Any, checkpoint: Path) -> None:
         ) from error
 
 
+def set_learning_rate(optimizer: Any, scheduler: Any, rate: float) -> None:
+    """Let a resumed run have another learning rate than its checkpoint; the schedule goes on.
+
+    Args:
+        optimizer: prepared by Accelerate and restored.
+        scheduler: its schedule, likewise.
+        rate: the learning rate before the schedule.
+    """
+    schedule = scheduler.scheduler
+    if all(base == rate for base in schedule.base_lrs):
+        return
+    for group, base in zip(optimizer.param_groups, schedule.base_lrs, strict=True):
+        group["lr"] *= rate / base
+        group["initial_lr"] = rate
+    schedule.base_lrs = [rate for _ in schedule.base_lrs]
+    schedule._last_lr = [group["lr"] for group in optimizer.param_groups]
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
     """Return the complete checkpoints in a folder, lowest step first."""
     found = [p for p in folder.glob("checkpoint-*") if p.name.rpartition("-")[2].isdigit()]
