@@ -220,7 +220,7 @@ class TestFromExported:
 
     def test_fixed_file_draws_any_picture(self, exported: dict[str, ExportReport]) -> None:
         fixed = TPSPortraitPipeline.from_exported(exported["fp32"].path)
-        assert (fixed.image_processor.face_size, fixed.image_processor.frame_size) == (64, 96)
+        assert (fixed.image_processor.face_size, fixed.image_processor.frame_size) == (64, 32)
         x = _picture((64, 96), 3)
         with torch.no_grad():
             whole = fixed.generator(x)

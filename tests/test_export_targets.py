@@ -1,4 +1,4 @@
-"""Each format is written, checked by its runtime, and drawn with, where the runtime is installed."""
+"""Each format is written, checked by its runtime, and drawn with, where that is installed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,17 @@ from tps_portrait.export import TARGETS, load_runner
 CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("pt2", "torch", {"dynamic": True}),
     ("pt2", "torch", {"precision": "fp16", "io": "uint8", "layout": "nhwc"}),
+    ("openvino", "openvino", {"dynamic": True, "io": "uint8"}),
+    ("openvino", "openvino", {"precision": "fp16"}),
+    ("openvino", "nncf", {"precision": "int8"}),
+    ("litert", "litert_torch", {}),
+    ("litert", "litert_torch", {"precision": "fp16", "layout": "nchw"}),
+    ("litert", "litert_torch", {"precision": "int8", "io": "uint8"}),
+    ("executorch", "executorch", {}),
+    ("executorch", "executorch", {"precision": "fp16"}),
+    ("executorch", "executorch", {"precision": "int8"}),
+    ("ncnn", "pnnx", {}),
+    ("ncnn", "pnnx", {"precision": "fp16"}),
 ]
 
 
@@ -65,11 +76,40 @@ def test_from_exported(
     pytest.importorskip(runtime, reason=f"needs the {TARGETS[target].extra} extra")
     if form.get("precision"):
         pytest.skip("loading does not depend on the precision")
-    path = pipe.export(target, tmp_path / f"tiny{TARGETS[target].suffix}", **form).path
+    # A fixed file of 128 px draws a frame of 64 with its margin without resizing it.
+    path = tmp_path / f"tiny{TARGETS[target].suffix}"
+    pipe.export(target, path, size=128, **form)
     if not TARGETS[target].loadable:
         with pytest.raises(ModelFileError, match="not loaded here"):
             TPSPortraitPipeline.from_exported(path)
         return
-    drawn = TPSPortraitPipeline.from_exported(path)(ASTRONAUT, size=64).images[0]
-    expected = pipe(ASTRONAUT, size=64).images[0]
+    drawn = TPSPortraitPipeline.from_exported(path)(ASTRONAUT, mode="frame", size=64).images[0]
+    expected = pipe(ASTRONAUT, mode="frame", size=64).images[0]
     assert np.abs(np.asarray(drawn, int) - np.asarray(expected, int)).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("form", "kind"),
+    [
+        ({}, "imageType"),
+        ({"precision": "int8", "dynamic": True}, "imageType"),
+        ({"io": "float", "precision": "fp32"}, "multiArrayType"),
+    ],
+)
+def test_core_ml_interface(
+    pipe: TPSPortraitPipeline, tmp_path: Path, form: dict[str, Any], kind: str
+) -> None:
+    ct = pytest.importorskip("coremltools", reason="needs the coreml extra")
+    report = pipe.export("coreml", tmp_path / "tiny.mlpackage", **form)
+    spec = ct.models.MLModel(str(report.path), skip_model_load=True).get_spec()
+    entry, result = spec.description.input[0], spec.description.output[0]
+    assert (entry.name, result.name) == ("image", "drawing")
+    assert {entry.type.WhichOneof("Type"), result.type.WhichOneof("Type")} == {kind}
+    if form.get("dynamic"):
+        assert report.facts["input"]["shape"] == [1, "height", "width", 3]
+        sizes = entry.type.imageType.imageSizeRange
+        assert (sizes.widthRange.lowerBound, sizes.heightRange.upperBound) == (32, 2048)
+    if report.parity is None:
+        assert "macOS" in report.facts["parity"]["not_run"]
+    else:
+        assert report.parity.passed

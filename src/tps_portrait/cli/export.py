@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 # Those of `tps_portrait.export.TARGETS`, which needs torch; a test compares them.
-TARGETS = ("pt2", "onnx")
+TARGETS = ("pt2", "onnx", "openvino", "litert", "executorch", "ncnn", "coreml")
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -45,7 +45,9 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="the file to write")
     parser.add_argument(
-        "--precision", choices=("fp32", "fp16", "int8"), default="fp32", help="(default: fp32)"
+        "--precision",
+        choices=("fp32", "fp16", "int8"),
+        help="(default: the format's usual one, mostly fp32)",
     )
     parser.add_argument(
         "--size",
@@ -114,6 +116,9 @@ def run(options: argparse.Namespace) -> int:
     )
     parity, size = report.parity, sum(entry["bytes"] for entry in report.facts["files"].values())
     print(f"{options.style} -> {report.path} ({size / 1e6:.2f} MB) and {report.sidecar.name}")
+    if parity is None:
+        print(f"not compared with PyTorch: {report.facts['parity']['not_run']}")
+        return 0
     print(
         f"compared with PyTorch by {report.facts['parity']['runtime']}: max "
         f"{parity.max_difference:.2g}, mean {parity.mean_difference:.2g}, psnr {parity.psnr:.1f} dB"

@@ -4,7 +4,7 @@ A target is a module with `write` and `load`; the heavy packages are imported in
 targets have an input `image` and an output `drawing` of the same form.
 """
 
-from .exporter import TARGETS, ExportReport, export_generator, load_runner
+from .exporter import TARGETS, ExportReport, export_generator, find_target, load_runner
 from .options import ExportOptions, Target
 from .runtime import ExportedGenerator
 
@@ -15,5 +15,6 @@ __all__ = [
     "ExportedGenerator",
     "Target",
     "export_generator",
+    "find_target",
     "load_runner",
 ]

@@ -16,14 +16,17 @@ from torch import Tensor, nn
 
 from .._version import __version__
 from ..errors import ConfigError, ExportError, OutputError, TPSPortraitError
-from . import onnx, pt2
+from . import coreml, executorch, litert, ncnn, onnx, openvino, pt2
 from .network import PortableNetwork, fold, to_input
 from .options import STRIDE, ExportJob, ExportOptions, Runner, Target, as_array, versions
 from .parity import Parity, compare
 from .pictures import fit, varied
 from .sidecar import file_hashes, sidecar_path, tensor_facts, weights_hash, write_sidecar
 
-TARGETS: dict[str, Target] = {module.TARGET.name: module.TARGET for module in (pt2, onnx)}
+TARGETS: dict[str, Target] = {
+    module.TARGET.name: module.TARGET
+    for module in (pt2, onnx, openvino, litert, executorch, ncnn, coreml)
+}
 """Formats by name."""
 
 
@@ -35,13 +38,14 @@ class ExportReport:
         path: the exported file.
         sidecar: the JSON beside it.
         facts: what the JSON says.
-        parity: how the file's drawings compare with PyTorch's.
+        parity: how the file's drawings compare with PyTorch's; `None` where they cannot be compared
+            on this machine, see `facts["parity"]`.
     """
 
     path: Path
     sidecar: Path
     facts: dict[str, Any]
-    parity: Parity
+    parity: Parity | None
 
 
 def find_target(name: str) -> Target:
@@ -105,16 +109,21 @@ def export_generator(
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
             staged = Path(folder) / path.name
             _write(kind, ExportJob(network, options, examples, staged, metadata))
-            parity = _check(kind, staged, reference, options, portraits)
+            reason, parity = kind.elsewhere(), None
+            if reason is None:
+                parity = _check(kind, staged, reference, options, portraits)
             everything = {
                 "library": f"tps-portrait {__version__}",
                 **(facts or {}),
                 "target": target,
                 "precision": options.precision,
-                **tensor_facts(options),
+                **tensor_facts(options, kind.dynamic_batch),
                 "files": file_hashes(kind.files(staged)),
                 "weights_sha256": weights_hash(generator),
-                "parity": {**parity.to_dict(), "runtime": _runtime(kind)},
+                "parity": {
+                    **(parity.to_dict() if parity is not None else {"not_run": reason}),
+                    "runtime": _runtime(kind),
+                },
                 "versions": versions(("torch", *kind.packages)),
             }
             write_sidecar(staged, everything)
@@ -187,7 +196,12 @@ def _check(
     expected: list[NDArray[Any]] = []
     for form in forms:
         for image in _inputs(fit(portraits, form.size), form):
-            drawn.append(run(as_array(image)))
+            try:
+                drawn.append(run(as_array(image)))
+            except Exception as error:  # every runtime has exceptions of its own
+                raise ExportError(
+                    f"{_runtime(kind)} cannot run what it was given: {error}"
+                ) from error
             with torch.no_grad():
                 expected.append(as_array(reference(image)))
     parity = compare(drawn, expected, options.precision)

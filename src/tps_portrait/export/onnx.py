@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +10,7 @@ from numpy.typing import NDArray
 
 from .network import PortableNetwork
 from .options import INPUT_NAME, OUTPUT_NAME, ExportJob, Runner, Target, as_array, require
+from .quiet import quiet
 
 _OPSET = 18
 
@@ -33,7 +29,7 @@ def write(job: ExportJob) -> None:
     if precision == "fp16" and isinstance(job.network, PortableNetwork):
         job.network.halved()
     shapes = job.dynamic_shapes()
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), quiet():
         traced = torch.onnx.export(
             job.network,
             (job.example(),),
@@ -94,7 +90,7 @@ def _quantize(model: Any, job: ExportJob) -> Any:
     source, result = job.path.with_suffix(".fp32.onnx"), job.path.with_suffix(".int8.onnx")
     onnx.save(model, str(source))
     try:
-        with _quiet():
+        with quiet():
             prepared = job.path.with_suffix(".prepared.onnx")
             require("onnxruntime.quantization.shape_inference", "onnx").quant_pre_process(
                 str(source), str(prepared), skip_symbolic_shape=True
@@ -124,19 +120,6 @@ def _name_axes(model: Any, job: ExportJob) -> None:
             value.type.tensor_type.shape.dim[axis].dim_param = name
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the converters' progress and advice off the terminal."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
-
-
 TARGET = Target(
     name="onnx",
     suffix=".onnx",
@@ -144,8 +127,7 @@ TARGET = Target(
     packages=("onnx", "onnxscript", "onnxruntime"),
     runtime="onnxruntime",
     precisions=("fp32", "fp16", "int8"),
-    ios=("float", "uint8"),
-    layouts=("nchw", "nhwc"),
+    forms=(("float", "nchw"), ("float", "nhwc"), ("uint8", "nhwc"), ("uint8", "nchw")),
     dynamic=True,
     write=write,
     load=load,

@@ -108,14 +108,15 @@ class Target:
         extra: `pip install "tps-portrait[extra]"` installs what it needs; empty if nothing.
         packages: distributions whose versions are noted in the JSON.
         runtime: the distribution that runs the file.
-        precisions: see `ExportOptions`.
-        ios: see `ExportOptions`; the first is the default.
-        layouts: see `ExportOptions`; the first is the default.
+        precisions: see `ExportOptions`; the first is the default.
+        forms: pairs of `io` and `layout`, see `ExportOptions`; the first is the default.
         dynamic: whether shapes may be dynamic.
         write: writes the file.
         load: loads a file to run on a number of threads.
+        elsewhere: says why files cannot be run on this machine; `None` where they can.
         companions: suffixes of further files with the same stem.
         loadable: whether `from_exported` may load it: the format holds data and no code.
+        dynamic_batch: whether the batch of a dynamic file is dynamic too.
     """
 
     name: str
@@ -124,13 +125,33 @@ class Target:
     packages: tuple[str, ...]
     runtime: str
     precisions: tuple[str, ...]
-    ios: tuple[str, ...]
-    layouts: tuple[str, ...]
+    forms: tuple[tuple[str, str], ...]
     dynamic: bool
     write: Callable[[ExportJob], None]
     load: Callable[[Path, int], Runner]
+    elsewhere: Callable[[], str | None] = lambda: None
     companions: tuple[str, ...] = ()
     loadable: bool = True
+    dynamic_batch: bool = True
+
+    def form(self, io: str | None, layout: str | None) -> tuple[str, str]:
+        """Choose `io` and `layout` where they are left open.
+
+        Args:
+            io: see `ExportOptions`.
+            layout: see `ExportOptions`.
+
+        Raises:
+            ConfigError: the target has no such form; the message lists them.
+        """
+        for form in self.forms:
+            if io in (None, form[0]) and layout in (None, form[1]):
+                return form
+        able = ", ".join(f"{io} {layout}" for io, layout in self.forms)
+        wanted = " ".join(filter(None, (io, layout)))
+        raise ConfigError(
+            f"The target {self.name} has no input and output in {wanted!r}; choose one of: {able}."
+        )
 
     def files(self, path: Path) -> list[Path]:
         """All files of an export whose main file is `path`."""
@@ -145,16 +166,12 @@ class Target:
         Raises:
             ConfigError: the message names what is possible.
         """
-        for name, value, allowed in (
-            ("precision", options.precision, self.precisions),
-            ("io", options.io, self.ios),
-            ("layout", options.layout, self.layouts),
-        ):
-            if value not in allowed:
-                raise ConfigError(
-                    f"The target {self.name} has no {name} {value!r}; choose "
-                    f"{' or '.join(allowed)}."
-                )
+        self.form(options.io, options.layout)
+        if options.precision not in self.precisions:
+            raise ConfigError(
+                f"The target {self.name} has no precision {options.precision!r}; choose "
+                f"{' or '.join(self.precisions)}."
+            )
         if options.dynamic and not self.dynamic:
             raise ConfigError(
                 f"The target {self.name} needs a fixed size. Leave dynamic out, and export once "

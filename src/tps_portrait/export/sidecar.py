@@ -49,15 +49,17 @@ def weights_hash(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def tensor_facts(options: ExportOptions) -> dict[str, Any]:
+def tensor_facts(options: ExportOptions, dynamic_batch: bool = True) -> dict[str, Any]:
     """Describe input and output, which have the same form, in words that need no Python.
 
     Args:
         options: the form of the file.
+        dynamic_batch: whether the batch of a dynamic file is dynamic too.
     """
     shape: list[int | str] = list(options.shape())
     for axis, name in options.axes().items():
-        shape[axis] = name
+        if dynamic_batch or name != "batch":
+            shape[axis] = name
     pixels = options.io == "uint8"
     common = {
         "shape": shape,

@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 import torch
 
 from ..errors import ConfigError, ModelFileError, NoFaceError
-from ..export import TARGETS, ExportedGenerator, ExportOptions, ExportReport, export_generator
+from ..export import ExportedGenerator, ExportOptions, ExportReport, export_generator, find_target
 from ..models.aligner import TPSAligner, TPSAlignerConfig
 from ..models.landmarks import FaceLandmarker
 from ..processing import ImageInput, PortraitImageProcessor, face_crops, load_photo
+from ..processing.composition import FRAME_MARGIN
 from ..processing.faces import cut_face
+from ..processing.photo import MIN_SIDE
 from .base import StylePipeline
 
 _ASTRONAUT = Path(__file__).parents[1] / "assets" / "astronaut.jpg"
@@ -32,7 +34,7 @@ class ExportPipeline(StylePipeline):
         target: str,
         path: str | os.PathLike[str],
         *,
-        precision: str = "fp32",
+        precision: str | None = None,
         size: int | tuple[int, int] | None = None,
         batch_size: int = 1,
         dynamic: bool = False,
@@ -49,7 +51,7 @@ class ExportPipeline(StylePipeline):
         Args:
             target: the format, one of `tps_portrait.export.TARGETS`: `onnx`, `openvino`, …
             path: of the file, with the suffix of the format; an existing file is replaced.
-            precision: `fp32`, `fp16` or `int8`.
+            precision: `fp32`, `fp16` or `int8`; the format's usual one by default.
             size: side or (height, width) of the pictures in pixels, multiples of 32; the style's
                 size for faces by default.
             batch_size: pictures in one run.
@@ -72,18 +74,18 @@ class ExportPipeline(StylePipeline):
             InputImageError: a photo cannot be read or shows no face.
             OutputError: the file cannot be written.
         """
-        if target not in TARGETS:
-            raise ConfigError(f"There is no target {target!r}; choose one of {', '.join(TARGETS)}.")
+        kind = find_target(target)
+        io, layout = kind.form(io, layout)
         side = self.image_processor.face_size if size is None else size
         options = ExportOptions(
-            precision=precision,
+            precision=precision or kind.precisions[0],
             size=(side, side) if isinstance(side, int) else (side[0], side[1]),
             batch_size=batch_size,
             dynamic=dynamic,
-            io=io or TARGETS[target].ios[0],
-            layout=layout or TARGETS[target].layouts[0],
+            io=io,
+            layout=layout,
         )
-        TARGETS[target].check(options)
+        kind.check(options)
         found = _LICENSE.search(self.card or "")
         return export_generator(
             self.generator,
@@ -128,8 +130,11 @@ class ExportPipeline(StylePipeline):
         aligner = TPSAligner(TPSAlignerConfig())
         try:
             aligner.template.data.copy_(torch.tensor(facts["mean_face"]))
-            faces, frame = (facts["face_size"], facts["frame_size"]) if size is None else size
-            processor = PortraitImageProcessor(min(faces, frame), max(faces, frame))
+            faces, frame = facts["face_size"], facts["frame_size"]
+            if size is not None:
+                # The frame is drawn with a margin, which must fit into the file too.
+                faces, frame = min(size), max(MIN_SIDE, max(size) - 2 * FRAME_MARGIN)
+            processor = PortraitImageProcessor(faces, frame)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ModelFileError(
                 f"The JSON beside {path} lacks sizes or mean face ({error}). Export again."

@@ -15,7 +15,7 @@ from .resample import blend, resize, working_size
 _GRID_SIZE = 256
 # The generator pads with zeros and leaves a rim at the border of what it draws. The frame gets a
 # margin that is cut away again; at a stride's width the drawing inside keeps its phase.
-_MARGIN = 32
+FRAME_MARGIN = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,9 @@ class Composition:
         """Pictures to be drawn: the frame with a margin, then the faces; `(3, h, w)` uint8."""
         visible = self.photo.visible()
         faces = [cut_face(visible, crop, self.face_size) for crop in self.crops]
-        rows, columns = (torch.arange(-_MARGIN, n + _MARGIN).clamp(0, n - 1) for n in self.frame)
+        rows, columns = (
+            torch.arange(-FRAME_MARGIN, n + FRAME_MARGIN).clamp(0, n - 1) for n in self.frame
+        )
         frame = resize(visible, self.frame)
         return [frame.index_select(1, rows).index_select(2, columns), *faces]
 
@@ -88,7 +90,7 @@ class Composition:
         if strength == 0:
             return self.photo
         frame, *faces = drawings
-        frame = frame[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+        frame = frame[:, FRAME_MARGIN:-FRAME_MARGIN, FRAME_MARGIN:-FRAME_MARGIN]
         canvas = resize(frame, self.photo.size)
         if canvas is frame:
             canvas = frame.clone()
