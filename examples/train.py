@@ -91,7 +91,8 @@ def make_networks(args: TrainingArguments, examples: FaceSet) -> step.Networks:
     )
     aligner = TPSAligner(TPSAlignerConfig(region_size=args.resolution // 4))
     aligner.template.data.copy_(data.template_of(examples))
-    discriminator = PortraitDiscriminator(PortraitDiscriminatorConfig())
+    parts = {} if args.local_adversarial_weight else {"regions": ()}
+    discriminator = PortraitDiscriminator(PortraitDiscriminatorConfig(**parts))
     return step.Networks(generator, inverse, discriminator, aligner)
 
 
@@ -143,8 +144,7 @@ def train(args: TrainingArguments) -> None:
     """Train the style that the options describe."""
     output, checkpoints = Path(args.output_dir), Path(args.output_dir) / "checkpoints"
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level="INFO")
-    for chatty in ("accelerate", "httpx"):
-        logging.getLogger(chatty).setLevel("WARNING")
+    logging.getLogger("accelerate").setLevel("WARNING")
     resumed = checkpoint.find_checkpoint(args.resume_from_checkpoint, checkpoints)
     trackers = tracking.make_trackers(args.report_to, output)
     accelerator = Accelerator(
