@@ -389,6 +389,21 @@ class TestPairing:
             left_out = [i for i in range(40) if i not in kept.tolist()]
             assert row[kept].max() <= row[left_out].min()
 
+    def test_open_mouths_go_with_open_mouths(self) -> None:
+        """Every second face has its mouth open; nothing else tells the pairs apart."""
+
+        def opened(faces: FaceSet) -> FaceSet:
+            landmarks = faces.landmarks.clone()
+            landmarks[:, 60:68, 1] = landmarks[:, [60, 64], 1].mean(1, keepdim=True)
+            landmarks[::2, 61:64, 1] -= 0.05
+            landmarks[::2, 65:68, 1] += 0.05
+            return FaceSet(faces.images, landmarks, faces.names, faces.masks)
+
+        photos, examples = opened(face_set(6)), opened(face_set(10, 1))
+        partners = PairDataset(photos, examples, pair_fraction=0.5).partners % 10
+        for index, row in enumerate(partners):
+            assert set((row % 2).tolist()) == {index % 2}
+
     def test_landmarks_and_mask_go_with_the_mirrored_picture(self) -> None:
         photos, examples = face_set(8), face_set(8, 1)
         dataset = PairDataset(photos, examples, pair_fraction=1.0)
