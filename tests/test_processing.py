@@ -168,6 +168,21 @@ class TestGeometry:
         edge = difference(bent[:, :, 90:93], pixels[:, :, 90:93])
         assert edge.max() <= 3
 
+    def test_strong_change_does_not_fold(self) -> None:
+        ramp = torch.arange(300, dtype=torch.float32).expand(1, 300, 300) / 300
+        crop = FaceCrop(torch.tensor([[60.0, 0, 150], [0, 60.0, 150]]), mean_face() * 60 + 150)
+        bent = bend_face(ramp, crop, self.shifted(0.5))
+        assert float(bent.diff(dim=2).min()) > 0
+        assert float((bent - ramp).max()) > 0.01
+
+    def test_face_turned_aside_keeps_its_geometry(self) -> None:
+        pixels, profile = picture(300, 300), mean_face() * 60 + 150
+        profile[30, 0] = profile[16, 0]  # the tip of the nose before the far cheek
+        crop = FaceCrop(torch.tensor([[60.0, 0, 150], [0, 60.0, 150]]), profile)
+        assert crop.facing == 0
+        assert FaceCrop(crop.matrix, mean_face() * 60 + 150).facing > 0.9
+        assert torch.equal(bend_face(pixels, crop, self.shifted(0.1)), pixels)
+
     def test_opacity_is_bent_alike(self) -> None:
         planes = picture(300, 300)
         photo = Photo(planes, planes[0].clone(), "test")

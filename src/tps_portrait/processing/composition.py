@@ -125,7 +125,7 @@ def bend_faces(
     """Change the geometry of every face of a photo, by one smooth warp for each.
 
     The photo itself is warped, before anything is cut or drawn: faces and frame agree, no seam can
-    open, and lines are drawn after the change and stay crisp.
+    open, and lines are drawn after the change and stay crisp. Faces turned aside change less.
 
     Args:
         photo: the photo.

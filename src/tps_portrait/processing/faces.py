@@ -26,6 +26,12 @@ _MOUTH_TO_EYES = 1.12
 _FADE = (0.55, 0.96)
 # Distance to the middle of the crop (its border at 1) from which a change of geometry fades out.
 _HOLD = 0.8
+# No area is magnified by a change of geometry more than 1 / _LEAST_AREA times: a warp that goes on
+# from there folds, and shows parts of the face twice.
+_LEAST_AREA = 0.2
+# A face turned aside would be bent to look ahead, as the mean face does. Its geometry is changed
+# less, from the second value of `FaceCrop.facing` on, and not at all below the first.
+_TURNED = (0.2, 0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +76,16 @@ class FaceCrop:
     def crop_landmarks(self) -> Tensor:
         """Landmarks `(68, 2)` in the crop, normalised."""
         return self.to_crop(self.landmarks)
+
+    @property
+    def facing(self) -> float:
+        """How far the face looks ahead: the nose's way to the nearer cheek over the other; 0 to 1.
+
+        About 1 from the front, 0 in profile.
+        """
+        right, nose, left = self.crop_landmarks[[0, 30, 16], 0].tolist()
+        ways = sorted((max(nose - right, 0.0), max(left - nose, 0.0)))
+        return ways[0] / max(ways[1], 1e-6)
 
     def to_picture(self, points: Tensor) -> Tensor:
         """Crop coordinates `(..., 2)` to pixels of the picture."""
@@ -153,21 +169,24 @@ def bend_face(pixels: Tensor, crop: FaceCrop, grid: Tensor) -> Tensor:
         pixels: `(C, H, W)` uint8, or float in [0, 1].
         crop: the face.
         grid: `(n, n, 2)` backward sampling grid in crop coordinates. Its displacement fades to
-            nothing toward the border of the crop.
+            nothing toward the border of the crop. It is reduced as a whole where the face is turned
+            aside, and where it would fold.
 
     Returns:
         The warped picture, a new tensor.
     """
     bent = pixels.clone()
     still = pixel_centres((0, grid.shape[1]), (0, grid.shape[0])) * (2 / grid.shape[0]) - 1
-    moved = (grid.to(still) - still).permute(2, 0, 1)
+    low, high = _TURNED
+    share = _smoothstep(still.new_tensor((crop.facing - low) / (high - low)))
+    moved = (grid.to(still) - still) * _border_fade(still) * share
+    moved = (moved * _largest_share(moved)).permute(2, 0, 1)
     for rows, columns, points in _tiles(pixels, crop):
         inside = crop.to_crop(points)
-        reach = inside.abs().amax(-1, keepdim=True)
         shift = F.grid_sample(
             moved[None], inside[None], padding_mode="border", align_corners=False
         )[0].permute(1, 2, 0)
-        shift = shift * _smoothstep((1 - reach) / (1 - _HOLD))
+        shift = shift * (inside.abs().amax(-1, keepdim=True) < 1)
         source = crop.to_picture(inside + shift)
         # Where nothing moves, the pixel is read back exactly and not through rounding.
         source = torch.where(shift.abs().amax(-1, keepdim=True) > 0, source, points)
@@ -189,6 +208,26 @@ def _fade(points: Tensor) -> Tensor:
     radius = points.pow(4).sum(-1).pow(0.25)
     inner, outer = _FADE
     return _smoothstep((outer - radius) / (outer - inner))
+
+
+def _border_fade(points: Tensor) -> Tensor:
+    """Share of a change of geometry at crop coordinates `(..., 2)`: nothing at the border."""
+    return _smoothstep((1 - points.abs().amax(-1, keepdim=True)) / (1 - _HOLD))
+
+
+def _largest_share(shift: Tensor) -> float:
+    """Largest share, up to 1, of a displacement `(n, n, 2)` that keeps `_LEAST_AREA` everywhere."""
+    step = 2 / shift.shape[0]
+    along, down = shift.diff(dim=1)[:-1] / step, shift.diff(dim=0)[:, :-1] / step
+    trace = along[..., 0] + down[..., 1]
+    product = along[..., 0] * down[..., 1] - along[..., 1] * down[..., 0]
+    # Area 1 + t * trace + t^2 * product = _LEAST_AREA at the smallest positive root, in a form that
+    # holds for product = 0 too.
+    spare = 1 - _LEAST_AREA
+    root = (trace.square() - 4 * product * spare).clamp_min(0).sqrt() - trace
+    real = trace.square() >= 4 * product * spare
+    share = torch.where(real & (root > 0), 2 * spare / root, torch.inf)
+    return min(1.0, float(share.min()))
 
 
 def _smoothstep(t: Tensor) -> Tensor:
