@@ -83,7 +83,9 @@ class TestUsage:
             (["stylize", "a.png", "-o", "x.png", "--strength", "1.5"], "must be from 0 to 1"),
             (["stylize", "a.png", "-o", "x.png", "--strength", "nan"], "must be from 0 to 1"),
             (["stylize", "a.png", "-o", "x.png", "--strength", "much"], "invalid number"),
-            (["stylize", "a.png", "-o", "x.png", "--size", "8"], "at least 32"),
+            (["stylize", "a.png", "-o", "x.png", "--size", "8"], "from 32 to 8192"),
+            (["stylize", "a.png", "-o", "x.png", "--size", "3.5"], "whole number of pixels"),
+            (["stylize", "a.png", "-o", "x.png", "--size", "9999999"], "from 32 to 8192"),
             (["stylize", "a.png", "-o", "x.png", "--mode", "nose"], "invalid choice"),
             (["paint"], "invalid choice"),
         ],
@@ -222,7 +224,7 @@ class TestStylize:
         assert main([*arguments, "--debug"]) == 1
         assert "Traceback" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("device", ["toaster", "cuda:99"])
+    @pytest.mark.parametrize("device", ["toaster", "cuda:99", "meta"])
     def test_unusable_device(
         self, style: str, photos: Path, device: str, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -52,6 +52,11 @@ class TestCollect:
         with pytest.raises(InputImageError, match="holds no picture"):
             collect_inputs([item])
 
+    @pytest.mark.parametrize("item", ["empty", "photos/*.tiff"])
+    def test_nothing_found_among_others(self, folder: Path, item: str) -> None:
+        (folder / "empty").mkdir()
+        assert collect_inputs([item, "photos/a.png"]) == [item, "photos/a.png"]
+
 
 class TestPlan:
     def test_file(self, folder: Path) -> None:
@@ -103,7 +108,16 @@ class TestPlan:
             plan_outputs(["photos/a.png"], "out.png", label="ink")
         assert plan_outputs(["photos/a.png"], "out.png", label="ink", overwrite=True)
 
-    @pytest.mark.parametrize("out", ["photos/notes.txt/out.png", "/proc/nowhere/"])
+    def test_no_name(self, folder: Path) -> None:
+        with pytest.raises(OutputError, match="has no name"):
+            plan_outputs(["photos/a.png"], "", label="ink")
+
+    def test_name_that_is_too_long(self, folder: Path) -> None:
+        (job,) = plan_outputs(["photos/a.png"], "x" * 300 + ".png", label="ink")
+        with pytest.raises(OutputError, match=r"too long.*Choose another place"):
+            save_picture(Image.new("RGB", (32, 32)), job.target)
+
+    @pytest.mark.parametrize("out", ["photos/notes.txt/out.png", "/proc/nowhere/", "a\0b/"])
     def test_place_that_cannot_be_written(self, folder: Path, out: str) -> None:
         with pytest.raises(OutputError, match="Cannot write to"):
             plan_outputs(["photos/a.png"], out, label="ink")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import tempfile
@@ -53,8 +54,8 @@ def collect_inputs(inputs: Iterable[str]) -> list[str]:
     """Expand files, globs, folders and URLs into single pictures.
 
     A folder gives the pictures directly inside it, by file name; `**` in a glob goes deeper. Files
-    that are named explicitly are kept whether they exist or not, so that a bad one is reported in
-    its turn and the others are still drawn.
+    that are named explicitly are kept whether they exist or not, and so is a folder or glob without
+    pictures among other inputs: a bad one is reported in its turn and the others are still drawn.
 
     Args:
         inputs: what the user typed.
@@ -63,17 +64,18 @@ def collect_inputs(inputs: Iterable[str]) -> list[str]:
         Paths and URLs in the order given, sorted within a folder or glob, each once.
 
     Raises:
-        InputImageError: a glob or folder holds no picture.
+        InputImageError: there is nothing but a glob or folder that holds no picture.
     """
     found: dict[str, str] = {}
-    for item in inputs:
-        for source in _expand(item):
+    items = list(inputs)
+    for item in items:
+        for source in _expand(item, needed=len(items) == 1):
             key = source if is_url(source) else str(Path(source).resolve())
             found.setdefault(key, source)
     return list(found.values())
 
 
-def _expand(item: str) -> list[str]:
+def _expand(item: str, *, needed: bool) -> list[str]:
     if is_url(item) or os.path.isfile(item):
         return [item]
     if os.path.isdir(item):
@@ -83,6 +85,8 @@ def _expand(item: str) -> list[str]:
     else:
         return [item]
     pictures = [str(path) for path in names if path.is_file() and path.suffix.lower() in READABLE]
+    if not pictures and not needed:
+        return [item]
     if not pictures:
         raise InputImageError(
             f"{item} holds no picture. Files that end in {', '.join(sorted(READABLE))} are read; "
@@ -110,8 +114,10 @@ def plan_outputs(
     Raises:
         OutputError: the results cannot be written there or would replace something.
     """
+    if not out:
+        raise OutputError("The output has no name. Give a file or folder with -o.")
     path = Path(out)
-    if out.endswith(("/", os.sep)) or path.is_dir() or not path.suffix:
+    if out.endswith(("/", os.sep)) or os.path.isdir(out) or not path.suffix:
         folder, targets = path, _names_in(path, sources, label, suffix)
     else:
         folder, targets = path.parent, [path]
@@ -146,7 +152,7 @@ def _names_in(folder: Path, sources: Sequence[str], label: str, suffix: str) -> 
 
 
 def _refuse_losses(sources: Sequence[str], targets: Sequence[Path], overwrite: bool) -> None:
-    existing = [target for target in targets if target.exists()]
+    existing = [target for target in targets if os.path.exists(target)]
     inputs = {_identity(source) for source in sources if os.path.exists(source)}
     for target in existing:
         if _identity(target) in inputs:
@@ -173,9 +179,10 @@ def _check_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise OutputError(
-            f"Cannot write to {folder}: {error.strerror or error}. Choose another place with -o."
+            f"Cannot write to {folder}: {reason}. Choose another place with -o."
         ) from error
 
 
@@ -200,6 +207,10 @@ def save_picture(image: Image, target: Path) -> None:
         image.save(part, format=kind, **({"quality": 95} if kind in {"JPEG", "WEBP"} else {}))
         os.replace(part, target)
     except (OSError, ValueError) as error:
-        raise OutputError(f"Cannot write {target}: {error}.") from error
+        reason = str(error).rstrip(".")
+        raise OutputError(
+            f"Cannot write {target}: {reason}. Choose another place or format with -o."
+        ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError, ValueError):
+            part.unlink(missing_ok=True)

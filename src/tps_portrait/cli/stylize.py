@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputImageError, OutputError
+from ..errors import InputImageError, LandmarkError, OutputError
 from .files import WRITABLE, Job, collect_inputs, plan_outputs, save_picture
 from .runtime import load_pipeline, one_line, quiet_libraries
 
@@ -33,10 +33,11 @@ def _number(low: float, high: float) -> Callable[[str], float]:
 
 
 def _size(text: str) -> int:
-    value = int(text)
-    if value < 32:
-        raise argparse.ArgumentTypeError(f"must be at least 32 pixels, got {text}")
-    return value
+    if not text.isdecimal() or not 32 <= int(text) <= 8192:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number of pixels from 32 to 8192, got {text}"
+        )
+    return int(text)
 
 
 def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
@@ -142,7 +143,7 @@ def run(options: argparse.Namespace) -> int:
     for job in tqdm(jobs, unit="picture", disable=True if len(jobs) == 1 else None):
         try:
             has_faces = _draw(pipe, job, options)
-        except (InputImageError, OutputError) as error:
+        except (InputImageError, LandmarkError, OutputError) as error:
             failed += 1
             if options.debug:
                 traceback.print_exc()

@@ -11,7 +11,7 @@ from transformers.image_processing_base import BatchFeature
 
 from ..errors import ConfigError, InputImageError
 from .loading import load_photo
-from .photo import MIN_SIDE, ImageInput, OutputType, Photo, check_output_type, to_uint8
+from .photo import MAX_SIDE, MIN_SIDE, ImageInput, OutputType, Photo, check_output_type, to_uint8
 from .resample import resize, working_size
 
 # Keys that transformers writes into or passes to every image processor.
@@ -31,7 +31,7 @@ class PortraitImageProcessor(BaseImageProcessor):
         **kwargs: transformers' own keys; anything else is refused.
 
     Raises:
-        ConfigError: a size is below 32 or not a whole number, or a key is unknown.
+        ConfigError: a size is not a whole number from 32 to 8192, or a key is unknown.
     """
 
     model_input_names = ["pixel_values"]  # noqa: RUF012
@@ -129,13 +129,15 @@ class PortraitImageProcessor(BaseImageProcessor):
 
 
 def check_side(name: str, value: Any) -> int:
-    """Refuse a size that is no whole number of at least 32 pixels.
+    """Refuse a size that is no whole number of pixels from `MIN_SIDE` to `MAX_SIDE`.
 
     Raises:
         ConfigError: the value is not valid.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < MIN_SIDE:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not MIN_SIDE <= value <= MAX_SIDE:
         raise ConfigError(
-            f"{name} must be a whole number of pixels, at least {MIN_SIDE}, got {value!r}."
+            f"{name} must be a whole number of pixels, at least {MIN_SIDE} and at most {MAX_SIDE}, "
+            f"got {value!r}."
         )
     return value

@@ -94,7 +94,7 @@ def load_photo(image: ImageInput, name: str | None = None) -> Photo:
 def _checked_path(path: Path, name: str) -> Path:
     try:
         if path.is_dir():
-            raise InputImageError(f"{name} is a folder. Pass a list of the pictures in it.")
+            raise InputImageError(f"{name} is a folder and no picture. Pass the pictures in it.")
         if not path.exists():
             raise InputImageError(f"{name} does not exist. Check the path.")
         if not path.is_file():

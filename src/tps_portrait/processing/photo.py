@@ -16,6 +16,9 @@ from ..errors import ConfigError, InputImageError
 MAX_PIXELS = 1 << 26
 """Pictures above this many pixels (67 megapixels) are refused before they are decoded."""
 
+MAX_SIDE = 1 << 13
+"""Longest side at which a picture is drawn: a square of it has `MAX_PIXELS`."""
+
 MIN_SIDE = 32
 """Pictures with a side below this many pixels are refused: the generator works at 1/32."""
 
@@ -171,6 +174,9 @@ def photo_from_tensor(tensor: Tensor, name: str) -> Photo:
     Raises:
         InputImageError: another shape or type, values that are not finite or out of range.
     """
+    if tensor.layout is not torch.strided or tensor.is_meta:
+        kind = "no values (device meta)" if tensor.is_meta else f"layout {tensor.layout}"
+        raise InputImageError(f"{name} has {kind}. Pass a dense tensor with values.")
     if tensor.dtype not in (torch.uint8, *_FLOATS):
         raise _wrong_type(name, str(tensor.dtype).removeprefix("torch."))
     if tensor.ndim not in (2, 3) or (tensor.ndim == 3 and not 1 <= tensor.shape[0] <= 4):
