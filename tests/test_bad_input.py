@@ -62,6 +62,8 @@ BAD_PICTURES: dict[str, tuple[object, str]] = {
     "complex numbers": (np.zeros((40, 40), complex), "values of type complex128"),
     "strings": (np.array([["a"]]), "values of type str"),
     "objects": (np.array([[None]]), "values of type object"),
+    "sparse tensor": (torch.zeros(3, 40, 40).to_sparse(), "layout torch.sparse_coo"),
+    "tensor without values": (torch.zeros(3, 40, 40, device="meta"), "no values"),
     "empty tensor": (torch.zeros(3, 0, 40), r"is empty \(40x0 px\)"),
     "empty picture": (Image.new("RGB", (0, 40)), r"is empty \(0x40 px\)"),
     "small picture": (Image.new("RGB", (31, 40)), "31x40 px; both sides must be at least 32 px"),
@@ -363,8 +365,36 @@ class TestStyles:
         with pytest.raises(ConfigError, match="face_size"):
             TPSPortraitPipeline.from_pretrained(style)
 
+    def test_card_that_is_not_utf8(self, style: Path) -> None:
+        (style / "README.md").write_bytes(b"caf\xe9")
+        assert TPSPortraitPipeline.from_pretrained(style).card == "caf\ufffd"
+
+    def test_weights_that_are_not_finite(self, style: Path, no_face: Image.Image) -> None:
+        path = style / "generator" / "model.safetensors"
+        weights = {key: torch.full_like(value, torch.nan) for key, value in load_file(path).items()}
+        save_file(weights, path, {"format": "pt"})
+        with pytest.raises(ModelFileError, match=r"NaN or infinite in torch\.float32"):
+            TPSPortraitPipeline.from_pretrained(style)(no_face, mode="frame")
+
+    def test_component_of_another_class(self, style: Path, pipe: TPSPortraitPipeline) -> None:
+        for part in (None, pipe.aligner):
+            with pytest.raises(ConfigError, match="generator must be a StyleGenerator, got"):
+                TPSPortraitPipeline.from_pretrained(style, generator=part)
+        with pytest.raises(ConfigError, match="landmarks must be a FaceLandmarker, got int"):
+            TPSPortraitPipeline(pipe.generator, pipe.aligner, landmarks=3)
+
+    @pytest.mark.parametrize("dtype", [torch.int8, "toaster", {"generator": torch.int64}], ids=str)
+    def test_bad_type(self, style: Path, dtype: object) -> None:
+        with pytest.raises(ConfigError, match="must be a floating-point type"):
+            TPSPortraitPipeline.from_pretrained(style, dtype=dtype)
+
+    @pytest.mark.parametrize("place", [torch.int8, "toaster"], ids=str)
+    def test_moved_to_nowhere(self, pipe: TPSPortraitPipeline, place: object) -> None:
+        with pytest.raises(ConfigError, match=r"floating-point type|no device 'toaster'"):
+            pipe.to(place)
+
     def test_missing_variant(self, style: Path) -> None:
-        with pytest.raises(ModelFileError, match="fp16"):
+        with pytest.raises(ModelFileError, match=r"fp16.*Check `variant`"):
             TPSPortraitPipeline.from_pretrained(style, variant="fp16")
 
     @pytest.mark.parametrize(

@@ -122,7 +122,10 @@ class PortraitPreTrainedModel(PreTrainedModel):
         except (StrictDataclassClassValidationError, StrictDataclassFieldValidationError) as error:
             raise ConfigError(f"The configuration of {where} is not valid: {error}") from error
         except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise ModelFileError(f"Cannot load {cls.__name__} from {where}: {error}") from error
+            raise ModelFileError(
+                f"Cannot load {cls.__name__} from {where}: {str(error).rstrip('.')}. Check the "
+                "folder, `subfolder` and `variant`, or save or download the model again."
+            ) from error
         except Exception as error:
             if type(error).__name__ != "SafetensorError":
                 raise
@@ -155,7 +158,8 @@ class PortraitPreTrainedModel(PreTrainedModel):
         values, _ = cls.config_class.get_config_dict(name, **options)
         if not values:
             raise ModelFileError(
-                f"{where} has no config.json. Check the folder or the `subfolder` argument."
+                f"{where} has no config.json with settings in it. Check the folder or the "
+                "`subfolder` argument."
             )
         model_type = values.get("model_type")
         if model_type != cls.config_class.model_type:

@@ -19,6 +19,7 @@ from ..errors import (
     OutputError,
     TPSPortraitError,
 )
+from ..export import ExportedGenerator
 from ..hub.styles import (
     README,
     check_style,
@@ -52,6 +53,9 @@ class StylePipeline(DiffusionPipeline):
         image_processor: sizes at which the style draws; the defaults when `None`.
         landmarks: finds faces; the one bundled with the package when `None`, loaded on first use.
 
+    Raises:
+        ConfigError: a component is of another class.
+
     Attributes:
         style: name of the style, written into its `config.json`.
         card: text of the style's README.md, kept when it is saved again.
@@ -73,6 +77,13 @@ class StylePipeline(DiffusionPipeline):
         landmarks: FaceLandmarker | None = None,
     ) -> None:
         super().__init__()
+        for name, value, kind in (
+            ("generator", generator, StyleGenerator),
+            ("aligner", aligner, TPSAligner),
+            ("image_processor", image_processor, PortraitImageProcessor),
+            ("landmarks", landmarks, FaceLandmarker),
+        ):
+            _check_component(name, value, kind, optional=name in self._optional_components)
         self.register_modules(
             generator=generator.eval(),
             aligner=aligner.eval(),
@@ -117,6 +128,8 @@ class StylePipeline(DiffusionPipeline):
         kwargs["use_safetensors"] = True
         wanted = kwargs.pop("dtype", kwargs.pop("torch_dtype", None)) or torch.float32
         types = wanted if isinstance(wanted, dict) else {"generator": wanted}
+        for dtype in types.values():
+            _check_float(dtype)
         kwargs["dtype"] = {"default": torch.float32, **types}
         place = locate_style(name)
         folder = place if isinstance(place, Path) else fetch_style(place, cls.download, kwargs)
@@ -126,7 +139,10 @@ class StylePipeline(DiffusionPipeline):
         except TPSPortraitError:
             raise
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
-            raise ModelFileError(f"The style {name} cannot be loaded: {error}") from error
+            raise ModelFileError(
+                f"The style {name} cannot be loaded: {str(error).rstrip('.')}. Check `variant` and "
+                "the components that were passed, or save or download the style again."
+            ) from error
         # diffusers would store this in every copy of the style, folders of the author included.
         pipe._internal_dict = FrozenDict(
             {key: value for key, value in pipe.config.items() if key != "_name_or_path"}
@@ -134,7 +150,7 @@ class StylePipeline(DiffusionPipeline):
         pipe._source = name
         pipe.style = read_style_config(folder, name).get("style") or Path(name).name
         card = folder / README
-        pipe.card = card.read_text("utf-8") if card.is_file() else None
+        pipe.card = card.read_text("utf-8", errors="replace") if card.is_file() else None
         return pipe
 
     def save_pretrained(
@@ -188,6 +204,9 @@ class StylePipeline(DiffusionPipeline):
 
         Returns:
             The pipeline itself.
+
+        Raises:
+            ConfigError: torch has no such device, or the type is not a floating-point one.
         """
         dtype = kwargs.pop("dtype", None)
         devices = []
@@ -196,6 +215,10 @@ class StylePipeline(DiffusionPipeline):
                 dtype = value
             elif value is not None:
                 devices.append(value)
+        if dtype is not None:
+            _check_float(dtype)
+        for device in (*devices, kwargs.get("device")):
+            _check_device(device)
         if devices or kwargs.get("device") is not None:
             super().to(*devices, **kwargs)
         if dtype is not None:
@@ -235,3 +258,34 @@ class StylePipeline(DiffusionPipeline):
             fused = generator.fuse().to(memory_format=torch.channels_last)
             self._fused = ((key, versions), fused)
         return self._fused[1]
+
+
+def _check_component(name: str, value: object, kind: type, *, optional: bool) -> None:
+    kinds = (kind, ExportedGenerator) if kind is StyleGenerator else (kind,)
+    # torch.compile wraps a module in another class.
+    if isinstance(getattr(value, "_orig_mod", value), kinds) or (optional and value is None):
+        return
+    raise ConfigError(
+        f"{name} must be a {kind.__name__}, got {type(value).__name__}. Leave it out of "
+        "`from_pretrained` to load the style's own."
+    )
+
+
+def _check_float(dtype: object) -> None:
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if dtype != "auto" and not (isinstance(found, torch.dtype) and found.is_floating_point):
+        raise ConfigError(
+            f"dtype must be a floating-point type of torch, got {dtype!r}. Pass torch.float32, "
+            "torch.float16 or torch.bfloat16."
+        )
+
+
+def _check_device(device: object) -> None:
+    if not isinstance(device, str):
+        return
+    try:
+        torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"There is no device {device!r} ({str(error).splitlines()[0]}). Pass cpu, cuda or mps."
+        ) from error

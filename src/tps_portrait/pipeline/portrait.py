@@ -12,7 +12,7 @@ import torch
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
-from ..errors import ConfigError, InputImageError, LandmarkError, NoFaceError
+from ..errors import ConfigError, InputImageError, LandmarkError, ModelFileError, NoFaceError
 from ..models.landmarks import Face
 from ..processing import (
     Composition,
@@ -80,7 +80,8 @@ class TPSPortraitPipeline(ExportPipeline):
                 px to 67 megapixels.
             strength: 1 is the drawing, 0 the photo.
             geometry_strength: moves each face toward the style's mean face; 0 leaves it alone, 1
-                gives it those proportions. Acts on the photo, so also where `strength` shows it.
+                gives it those proportions. Acts on the photo, so also where `strength` shows it;
+                less on faces turned aside, not at all in profile.
             mode: `face` draws every face on an upright crop and lays it over the drawn picture;
                 `frame` draws the picture as a whole and does not look for faces.
             face_size: side in pixels at which faces are drawn; the style's by default.
@@ -102,6 +103,7 @@ class TPSPortraitPipeline(ExportPipeline):
             InputImageError: a single picture cannot be read.
             NoFaceError: it has no face, with `on_no_face="error"`.
             ConfigError: an option is not valid.
+            ModelFileError: the generator gives values that are not finite.
         """
         _check_options(strength, geometry_strength, mode, batch_size, max_faces, on_no_face)
         check_output_type(output_type)
@@ -209,7 +211,13 @@ class TPSPortraitPipeline(ExportPipeline):
                 chunk = members[start : start + step]
                 batch = processor.to_model(torch.stack([pictures[i] for i in chunk]))
                 batch = batch.to(self._execution_device, self.dtype)
-                drawn.update(zip(chunk, processor.from_model(network(batch)), strict=True))
+                drawings = network(batch)
+                if not bool(drawings.isfinite().all()):
+                    raise ModelFileError(
+                        f"The style {self.style or ''} gives values that are NaN or infinite in "
+                        f"{self.dtype}. Use torch.float32; if it stays so, the weights are damaged."
+                    )
+                drawn.update(zip(chunk, processor.from_model(drawings), strict=True))
         return [drawn[index] for index in range(len(pictures))]
 
 
