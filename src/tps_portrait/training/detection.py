@@ -68,7 +68,7 @@ def detect_faces(
                 raise DatasetError("no face found")
             crop = FaceCrop.around(faces[0].landmarks, (pixels.shape[1], pixels.shape[2]))
             if crop.side * _MAX_ENLARGEMENT < resolution:
-                raise DatasetError(f"the face is too small, {crop.side:.0f} px with its hair")
+                raise DatasetError(f"the face is too small: its crop is {crop.side:.0f} px wide")
             mask = read_mask(row, mask_column, (pixels.shape[1], pixels.shape[2]))
         except (DatasetError, InputImageError) as error:
             skipped.append(f"{name}: {error}")
