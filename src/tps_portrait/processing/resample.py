@@ -96,19 +96,15 @@ def write(target: Tensor, values: Tensor) -> None:
         target.copy_(values.clamp(0, 1))
 
 
-def pixel_centres(
-    columns: tuple[int, int], rows: tuple[int, int], *, like: Tensor | None = None
-) -> Tensor:
+def pixel_centres(columns: tuple[int, int], rows: tuple[int, int]) -> Tensor:
     """Centres of the pixels of a rectangle: `(h, w, 2)` float32, (x, y) in pixels, i + 0.5.
 
     Args:
         columns: first column, and the one after the last.
         rows: first row, and the one after the last.
-        like: a tensor whose device the result shall be on.
     """
-    device = None if like is None else like.device
-    x = torch.arange(*columns, dtype=torch.float32, device=device) + 0.5
-    y = torch.arange(*rows, dtype=torch.float32, device=device) + 0.5
+    x = torch.arange(*columns, dtype=torch.float32) + 0.5
+    y = torch.arange(*rows, dtype=torch.float32) + 0.5
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
 
 
