@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
@@ -38,12 +37,13 @@ def test_synthetic_photos_are_complete() -> None:
 
 def test_preparing_photos_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The Python block of the page turns a folder of portraits into a training set."""
-    downloads = tmp_path / "downloads" / "neutral_front"
+    downloads = tmp_path / "downloads" / "london"
     downloads.mkdir(parents=True)
     for source in (ASTRONAUT, DATA / "grace_hopper.jpg", DATA / "mona_lisa.jpg"):
         picture = ImageOps.scale(Image.open(source).convert("RGB"), 2.5)
         picture.save(downloads / source.name)
         ImageOps.mirror(picture).save(downloads / f"b-{source.name}")
+    shutil.copytree(downloads, downloads.with_name("young-adults"))
     (block,) = (
         block
         for block in find_blocks((EXAMPLES / "README.md").read_text("utf-8"))
@@ -51,11 +51,12 @@ def test_preparing_photos_as_the_page_says(tmp_path: Path, monkeypatch: pytest.M
     )
     monkeypatch.chdir(tmp_path)
     run_block(block, tmp_path, {})
-    prepared, direct = load_faces("photos/london-neutral", 256), load_faces(downloads, 256)
-    assert len(prepared) == 6
-    assert "5047666 (CC-BY-4.0)" in prepared.credits[0]
-    assert np.abs((prepared.landmarks - direct.landmarks).numpy()).max() < 1e-3
-    assert (prepared.images.float() - direct.images.float()).abs().mean() < 4
+    prepared, direct = load_faces("examples/data/photos/studio", 256), load_faces(downloads, 256)
+    assert len(prepared) == 12
+    assert [credit[-19:-12] for credit in prepared.credits] == ["5047666", "4220517"]
+    assert all(credit.endswith("(CC-BY-4.0)") for credit in prepared.credits)
+    assert (prepared.landmarks[:6] - direct.landmarks).abs().max() < 1e-3
+    assert (prepared.images[:6].float() - direct.images.float()).abs().mean() < 4
 
 
 class TestMattes:
