@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tps_portrait import StyleGenerator, StyleGeneratorConfig
+from tps_portrait.hub.cards import hardware_name
 
 SIZE = 512
 
@@ -42,6 +42,11 @@ def median_ms(call: Callable[[], Tensor], runs: int) -> float:
         call()
         times.append(time.perf_counter() - start)
     return statistics.median(times) * 1e3
+
+
+def cpu_name() -> str:
+    """Model of the processor, without the number of threads."""
+    return hardware_name(torch.device("cpu")).rpartition(",")[0]
 
 
 def variants(seed: int, compiled: bool) -> dict[str, Callable[[], Tensor]]:
@@ -78,8 +83,7 @@ def main() -> None:
     print(
         f"{count_macs(generator):.3f} GMAC and {parameters / 1e6:.3f} M parameters at "
         f"{SIZE}x{SIZE}. Seed {args.seed}, median of {args.runs} calls, torch {torch.__version__}, "
-        f"{platform.machine()}, {os.cpu_count()} cores, load "
-        f"{os.getloadavg()[0]:.1f} at the start.\n"
+        f"{cpu_name()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start.\n"
     )
     heads = [f"ms, {n} thread{'s' if n > 1 else ''}" for n in args.threads]
     print(f"| variant | {' | '.join(heads)} |")
