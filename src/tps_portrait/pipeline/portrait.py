@@ -105,7 +105,7 @@ class TPSPortraitPipeline(ExportPipeline):
             ConfigError: an option is not valid.
             ModelFileError: the generator gives values that are not finite.
         """
-        _check_options(strength, geometry_strength, mode, batch_size, max_faces, on_no_face)
+        check_options(strength, geometry_strength, mode, batch_size, max_faces, on_no_face)
         check_output_type(output_type)
         face_side = self.image_processor.face_size if face_size is None else face_size
         frame_side = self.image_processor.frame_size if size is None else size
@@ -221,7 +221,7 @@ class TPSPortraitPipeline(ExportPipeline):
         return [drawn[index] for index in range(len(pictures))]
 
 
-def _check_options(
+def check_options(
     strength: float,
     geometry_strength: float,
     mode: str,
@@ -229,6 +229,11 @@ def _check_options(
     max_faces: int | None,
     on_no_face: str,
 ) -> None:
+    """Refuse options of the pipeline's call that are not valid.
+
+    Raises:
+        ConfigError: the message names the option and what it may be.
+    """
     for name, share in (("strength", strength), ("geometry_strength", geometry_strength)):
         if not isinstance(share, int | float | np.number) or not 0 <= share <= 1:
             raise ConfigError(f"{name} must be a number from 0 to 1, got {share!r}.")
