@@ -42,8 +42,9 @@ format: $(VENV)/.installed-dev ## Fix style and formatting
 types: $(VENV)/.installed-dev ## Check types, strictly
 	$(BIN)/mypy
 
-docs: $(VENV)/.installed-dev ## Run the README's examples and check the docstrings
-	$(BIN)/python -m pytest tests/test_docs.py tests/test_public_api.py $(PYTEST_ARGS)
+docs: $(VENV)/.installed-dev ## Build the site into docs/_build/html, run its code, check the docstrings
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python -m pytest tests/test_docs.py tests/test_public_api.py tests/test_defaults.py $(PYTEST_ARGS)
 
 clean: ## Remove the environment and what the targets wrote
 	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache
