@@ -18,7 +18,8 @@ from export_fixtures import ASTRONAUT, PORTRAITS, tiny_style
 from tps_portrait import ConfigError, ExportError, ModelFileError, TPSPortraitPipeline
 from tps_portrait.cli import export as command
 from tps_portrait.cli import main
-from tps_portrait.export import TARGETS, ExportReport, exporter
+from tps_portrait.export import TARGETS, ExportReport
+from tps_portrait.export.options import ExportJob
 
 ort = pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 pytest.importorskip("onnxscript", reason="needs the onnx extra")
@@ -149,13 +150,13 @@ class TestRefusal:
     ) -> None:
         original = TARGETS["pt2"]
 
-        def damaged(job: exporter.ExportJob) -> None:
+        def damaged(job: ExportJob) -> None:
             with torch.no_grad():
                 next(job.network.parameters()).mul_(0.5)
             original.write(job)
 
         monkeypatch.setitem(TARGETS, "pt2", replace(original, write=damaged))
-        with pytest.raises(ExportError, match=r"draws differently .* No file was left"):
+        with pytest.raises(ExportError, match=r"differs from PyTorch: .* No file was left"):
             pipe.export("pt2", tmp_path / "style.pt2")
         assert not list(tmp_path.iterdir())
 

@@ -10,10 +10,12 @@ from ..errors import OutputError
 from .runtime import load_pipeline, quiet_libraries
 
 if TYPE_CHECKING:
+    from ..export import ExportReport
+
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 # Those of `tps_portrait.export.TARGETS`, which needs torch; a test compares them.
-TARGETS = ("pt2", "onnx", "openvino", "litert", "executorch", "ncnn", "coreml")
+TARGETS = ("pt2", "aoti", "onnx", "openvino", "litert", "executorch", "ncnn", "coreml")
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -77,6 +79,11 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
         metavar="IN",
         help="photos to calibrate int8 with (default: the portraits in different light)",
     )
+    parser.add_argument(
+        "--with-landmarks",
+        action="store_true",
+        help="also write the networks that find faces, beside OUT",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     parser.set_defaults(run=run)
 
@@ -97,10 +104,16 @@ def run(options: argparse.Namespace) -> int:
         StyleNotFoundError: there is no such style.
     """
     path = Path(options.output)
-    if path.exists() and not options.overwrite:
-        raise OutputError(f"{path} exists. Choose another name, or pass --overwrite.")
     if not options.debug:
         quiet_libraries()
+    from ..export import LANDMARK_FILES  # needs torch, and `--help` should be quick
+
+    paths = [path]
+    if options.with_landmarks:
+        paths += [path.with_name(name + path.suffix) for name in LANDMARK_FILES.values()]
+    for file in paths:
+        if file.exists() and not options.overwrite:
+            raise OutputError(f"{file} exists. Choose another name, or pass --overwrite.")
     pipe = load_pipeline(options.style, "cpu")
     report = pipe.export(
         options.target,
@@ -114,13 +127,30 @@ def run(options: argparse.Namespace) -> int:
         portraits=options.portraits,
         calibration=options.calibration,
     )
+    _print(options.style, report)
+    if options.with_landmarks:
+        # int8 would move landmarks by pixels.
+        reduced = report.facts["precision"] != "fp32"
+        reports = pipe.export_landmarks(
+            options.target,
+            path.parent,
+            precision="fp16" if reduced else "fp32",
+            io=options.io,
+            layout=options.layout,
+            portraits=options.portraits,
+        )
+        for report in reports:
+            _print(report.facts["network"], report)
+    return 0
+
+
+def _print(name: str, report: ExportReport) -> None:
     parity, size = report.parity, sum(entry["bytes"] for entry in report.facts["files"].values())
-    print(f"{options.style} -> {report.path} ({size / 1e6:.2f} MB) and {report.sidecar.name}")
+    print(f"{name} -> {report.path} ({size / 1e6:.2f} MB) and {report.sidecar.name}")
     if parity is None:
         print(f"not compared with PyTorch: {report.facts['parity']['not_run']}")
-        return 0
+        return
     print(
         f"compared with PyTorch by {report.facts['parity']['runtime']}: max "
         f"{parity.max_difference:.2g}, mean {parity.mean_difference:.2g}, psnr {parity.psnr:.1f} dB"
     )
-    return 0

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import ConfigError, ExportError
-from .options import INPUT_NAME, OUTPUT_NAME, STRIDE, ExportJob, Runner, Target, require
-from .quiet import quiet
+from .options import INPUT_NAME, STRIDE, ExportJob, Runner, Target, require
 
 _MOST = 2048
 
@@ -21,12 +20,12 @@ _MOST = 2048
 class _ToPixels(nn.Module):
     """Gives values from 0 to 255, as a Core ML image needs."""
 
-    def __init__(self, generator: nn.Module) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.generator = generator
+        self.network = network
 
     def forward(self, image: Tensor) -> Tensor:
-        drawn: Tensor = self.generator(image)
+        drawn: Tensor = self.network(image)
         return (drawn + 1) * 127.5
 
 
@@ -48,49 +47,46 @@ def write(job: ExportJob) -> None:
         raise ConfigError(
             "A Core ML image is one picture. Leave batch_size out, or use io='float'."
         )
-    with quiet():
-        ct = require("coremltools", "coreml")
-        images = options.io == "uint8"
-        generator = job.network.get_submodule("generator")
-        network = _ToPixels(generator) if images else generator
-        shape: list[Any] = [options.batch_size, 3, *options.size]
-        with torch.no_grad():
-            traced = torch.jit.trace(network.eval(), torch.zeros(shape), check_trace=False)
-        if options.dynamic:
-            sides = (ct.RangeDim(STRIDE, _MOST, default=side) for side in options.size)
-            shape = [1, 3, *sides]
-        if images:
-            entry = ct.ImageType(INPUT_NAME, shape, scale=1 / 127.5, bias=[-1, -1, -1])
-            result = ct.ImageType(OUTPUT_NAME)
-        else:
-            entry = ct.TensorType(INPUT_NAME, shape, dtype=np.float32)
-            result = ct.TensorType(OUTPUT_NAME, dtype=np.float32)
-        full = options.precision == "fp32"
-        model = ct.convert(
-            traced,
-            inputs=[entry],
-            outputs=[result],
-            convert_to="mlprogram",
-            minimum_deployment_target=ct.target.iOS16,
-            compute_precision=ct.precision.FLOAT32 if full else ct.precision.FLOAT16,
-            skip_model_load=True,
+    ct = require("coremltools", "coreml")
+    images = options.io == "uint8"
+    network = _ToPixels(job.network.get_submodule("network")) if images else job.network
+    shape: list[Any] = [options.batch_size, 3, *options.size]
+    with torch.no_grad():
+        traced = torch.jit.trace(network.eval(), torch.zeros(shape), check_trace=False)
+    if options.dynamic:
+        sides = (ct.RangeDim(STRIDE, _MOST, default=side) for side in options.size)
+        shape = [1, 3, *sides]
+    if images:
+        entry = ct.ImageType(INPUT_NAME, shape, scale=1 / 127.5, bias=[-1, -1, -1])
+        result = ct.ImageType(job.output_name)
+    else:
+        entry = ct.TensorType(INPUT_NAME, shape, dtype=np.float32)
+        result = ct.TensorType(job.output_name, dtype=np.float32)
+    full = options.precision == "fp32"
+    model = ct.convert(
+        traced,
+        inputs=[entry],
+        outputs=[result],
+        convert_to="mlprogram",
+        minimum_deployment_target=ct.target.iOS16,
+        compute_precision=ct.precision.FLOAT32 if full else ct.precision.FLOAT16,
+        skip_model_load=True,
+    )
+    if options.precision == "int8":
+        optimize = require("coremltools.optimize.coreml", "coreml")
+        linear = optimize.OpLinearQuantizerConfig(mode="linear_symmetric", dtype="int8")
+        model = optimize.linear_quantize_weights(
+            model, optimize.OptimizationConfig(global_config=linear)
         )
-        if options.precision == "int8":
-            optimize = require("coremltools.optimize.coreml", "coreml")
-            linear = optimize.OpLinearQuantizerConfig(mode="linear_symmetric", dtype="int8")
-            model = optimize.linear_quantize_weights(
-                model, optimize.OptimizationConfig(global_config=linear)
-            )
-        model.user_defined_metadata.update(dict(job.metadata))
-        model.save(str(job.path))
+    model.user_defined_metadata.update(dict(job.metadata))
+    model.save(str(job.path))
     _check_spec(job)
 
 
 def _check_spec(job: ExportJob) -> None:
     """Read the package back and compare its interface and operations with what was asked for."""
     ct = require("coremltools", "coreml")
-    with quiet():
-        spec = ct.models.MLModel(str(job.path), skip_model_load=True).get_spec()
+    spec = ct.models.MLModel(str(job.path), skip_model_load=True).get_spec()
     kind = "imageType" if job.options.io == "uint8" else "multiArrayType"
     found = [
         (value.name, value.type.WhichOneof("Type"))
@@ -99,7 +95,7 @@ def _check_spec(job: ExportJob) -> None:
     block = next(iter(spec.mlProgram.functions["main"].block_specializations.values()))
     operations = [operation.type for operation in block.operations]
     convolutions = sum(isinstance(m, nn.Conv2d) for m in job.network.modules())
-    if found != [(INPUT_NAME, kind), (OUTPUT_NAME, kind)] or (
+    if found != [(INPUT_NAME, kind), (job.output_name, kind)] or (
         operations.count("conv") != convolutions
     ):
         raise ExportError(
@@ -133,19 +129,14 @@ def load(path: Path, threads: int) -> Runner:
         raise ExportError(reason)
     model = require("coremltools", "coreml").models.MLModel(str(path))
     image_module = require("PIL.Image", "coreml")
+    output = model.get_spec().description.output[0].name
 
     def run(image: NDArray[Any]) -> NDArray[Any]:
         if image.dtype != np.uint8:
-            return np.asarray(model.predict({INPUT_NAME: image})[OUTPUT_NAME], np.float32)
-        drawn = [
-            np.asarray(
-                model.predict({INPUT_NAME: image_module.fromarray(picture)})[OUTPUT_NAME].convert(
-                    "RGB"
-                )
-            )
-            for picture in image
-        ]
-        return np.stack(drawn)
+            return np.asarray(model.predict({INPUT_NAME: image})[output], np.float32)
+        pictures = [image_module.fromarray(picture) for picture in image]
+        drawn = [model.predict({INPUT_NAME: picture})[output] for picture in pictures]
+        return np.stack([np.asarray(picture.convert("RGB")) for picture in drawn])
 
     return run
 

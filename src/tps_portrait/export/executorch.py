@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from .network import PortableNetwork
 from .options import ExportJob, Runner, Target, as_array, require
 from .pt2 import program
 from .quiet import quiet
@@ -22,18 +21,13 @@ def write(job: ExportJob) -> None:
     Args:
         job: what to write.
     """
-    with quiet():
-        exir = require("executorch.exir", "executorch")
-        partition = require(f"{_XNNPACK}.partition.xnnpack_partitioner", "executorch")
-        if job.options.precision == "fp16" and isinstance(job.network, PortableNetwork):
-            job.network.halved()
-        traced = program(job)
-        if job.options.precision == "int8":
-            traced = _quantize(job, traced)
-        lowered = exir.to_edge_transform_and_lower(
-            traced, partitioner=[partition.XnnpackPartitioner()]
-        )
-        job.path.write_bytes(lowered.to_executorch().buffer)
+    exir = require("executorch.exir", "executorch")
+    partition = require(f"{_XNNPACK}.partition.xnnpack_partitioner", "executorch")
+    traced = program(job)
+    if job.options.precision == "int8":
+        traced = _quantize(job, traced)
+    lowered = exir.to_edge_transform_and_lower(traced, partitioner=[partition.XnnpackPartitioner()])
+    job.path.write_bytes(lowered.to_executorch().buffer)
 
 
 def _quantize(job: ExportJob, traced: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
@@ -79,4 +73,5 @@ TARGET = Target(
     dynamic=False,
     write=write,
     load=load,
+    halves=True,
 )

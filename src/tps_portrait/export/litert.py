@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .options import ExportJob, Runner, Target, as_array, require
-from .quiet import quiet
 
 
 def write(job: ExportJob) -> None:
@@ -19,11 +18,9 @@ def write(job: ExportJob) -> None:
         job: what to write.
     """
     litert = require("litert_torch", "litert")
-    precision = job.options.precision
-    with quiet():
-        litert.convert(job.network, (job.example(),)).export(str(job.path))
-        if precision != "fp32":
-            _reduce(job)
+    litert.convert(job.network, (job.example(),)).export(str(job.path))
+    if job.options.precision != "fp32":
+        _reduce(job)
 
 
 def _reduce(job: ExportJob) -> None:

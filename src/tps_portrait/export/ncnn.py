@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .options import ExportJob, Runner, Target, require
-from .quiet import quiet
 
 
 def write(job: ExportJob) -> None:
@@ -23,7 +22,7 @@ def write(job: ExportJob) -> None:
         job: what to write.
     """
     pnnx = require("pnnx", "ncnn")
-    with quiet(), tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "style.pt"
         pnnx.export(
             job.network, str(script), (job.example(),), fp16=job.options.precision == "fp16"

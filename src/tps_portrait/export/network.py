@@ -1,4 +1,4 @@
-"""The network as it goes into a file: norms folded, normalisation and layout inside."""
+"""Networks as they go into a file: norms folded, normalisation and layout inside."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class PortableNetwork(nn.Module):
     """Wraps a generator in the input and output of an exported file.
 
     Args:
-        generator: maps `(B, 3, H, W)` in [-1, 1] to the same.
+        network: maps `(B, 3, H, W)` in [-1, 1] to the same.
         options: `io` and `layout` of the file.
     """
 
-    def __init__(self, generator: nn.Module, options: ExportOptions) -> None:
+    def __init__(self, network: nn.Module, options: ExportOptions) -> None:
         super().__init__()
-        self.generator = generator
+        self.network = network
         self.pixels = options.io == "uint8"
         self.channels_last = options.layout == "nhwc"
         self.half_precision = False
@@ -36,16 +36,28 @@ class PortableNetwork(nn.Module):
         x = image.permute(0, 3, 1, 2) if self.channels_last else image
         if self.pixels:
             x = x.float() / 127.5 - 1
-        x = self.generator(x.half()).float() if self.half_precision else self.generator(x)
+        x = self.network(x.half()).float() if self.half_precision else self.network(x)
+        return self.finish(x)
+
+    def finish(self, x: Tensor) -> Tensor:
+        """Give the drawing `(B, 3, H, W)` in [-1, 1] the type and layout of the file."""
         if self.pixels:
             x = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         return x.permute(0, 2, 3, 1).contiguous() if self.channels_last else x
 
     def halved(self) -> PortableNetwork:
         """Compute in float16 from here on; input and output keep their types."""
-        self.generator.half()
+        self.network.half()
         self.half_precision = True
         return self
+
+
+class PortableFinder(PortableNetwork):
+    """Wraps a network that gives numbers and no picture: these stay float32, whatever the `io`."""
+
+    def finish(self, x: Tensor) -> Tensor:
+        """Return the numbers as they are."""
+        return x
 
 
 def fold(generator: nn.Module) -> nn.Module:
@@ -76,3 +88,17 @@ def to_input(pictures: Tensor, options: ExportOptions) -> Tensor:
     """
     values = pictures if options.io == "uint8" else pictures.float() / 127.5 - 1
     return (values.permute(0, 2, 3, 1) if options.layout == "nhwc" else values).contiguous()
+
+
+def to_inputs(pictures: list[Tensor], options: ExportOptions) -> list[Tensor]:
+    """Batches of exactly the file's batch size; the last is filled up with the first pictures.
+
+    Args:
+        pictures: `(3, H, W)` uint8 RGB, all of one size.
+        options: the form of the file.
+    """
+    count, size = len(pictures), options.batch_size
+    return [
+        to_input(torch.stack([pictures[(start + i) % count] for i in range(size)]), options)
+        for start in range(0, count, size)
+    ]

@@ -8,9 +8,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from .network import PortableNetwork
-from .options import INPUT_NAME, OUTPUT_NAME, ExportJob, Runner, Target, as_array, require
-from .quiet import quiet
+from .options import INPUT_NAME, ExportJob, Runner, Target, as_array, require
 
 _OPSET = 18
 
@@ -25,25 +23,22 @@ def write(job: ExportJob) -> None:
     """
     onnx = require("onnx", "onnx")
     require("onnxscript", "onnx")
-    precision = job.options.precision
-    if precision == "fp16" and isinstance(job.network, PortableNetwork):
-        job.network.halved()
     shapes = job.dynamic_shapes()
-    with torch.no_grad(), quiet():
+    with torch.no_grad():
         traced = torch.onnx.export(
             job.network,
             (job.example(),),
             dynamo=True,
             opset_version=_OPSET,
             input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
+            output_names=[job.output_name],
             dynamic_shapes=None if shapes is None else (shapes,),
             verbose=False,
         )
     if traced is None:
         raise RuntimeError("torch.onnx.export returned no program")
     model = traced.model_proto
-    if precision == "int8":
+    if job.options.precision == "int8":
         model = _quantize(model, job)
     onnx.helper.set_model_props(model, dict(job.metadata))
     _name_axes(model, job)
@@ -65,8 +60,8 @@ def load(path: Path, threads: int) -> Runner:
     session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
 
     def run(image: NDArray[Any]) -> NDArray[Any]:
-        drawn: NDArray[Any] = session.run([OUTPUT_NAME], {INPUT_NAME: image})[0]
-        return drawn
+        result: NDArray[Any] = session.run(None, {INPUT_NAME: image})[0]
+        return result
 
     return run
 
@@ -90,23 +85,22 @@ def _quantize(model: Any, job: ExportJob) -> Any:
     source, result = job.path.with_suffix(".fp32.onnx"), job.path.with_suffix(".int8.onnx")
     onnx.save(model, str(source))
     try:
-        with quiet():
-            prepared = job.path.with_suffix(".prepared.onnx")
-            require("onnxruntime.quantization.shape_inference", "onnx").quant_pre_process(
-                str(source), str(prepared), skip_symbolic_shape=True
-            )
-            quantization.quantize_static(
-                str(prepared),
-                str(result),
-                Reader(),
-                quant_format=quantization.QuantFormat.QDQ,
-                activation_type=quantization.QuantType.QUInt8,
-                weight_type=quantization.QuantType.QInt8,
-                per_channel=True,
-                reduce_range=True,
-                op_types_to_quantize=["Conv"],
-                extra_options={"ActivationSymmetric": False},
-            )
+        prepared = job.path.with_suffix(".prepared.onnx")
+        require("onnxruntime.quantization.shape_inference", "onnx").quant_pre_process(
+            str(source), str(prepared), skip_symbolic_shape=True
+        )
+        quantization.quantize_static(
+            str(prepared),
+            str(result),
+            Reader(),
+            quant_format=quantization.QuantFormat.QDQ,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,
+            op_types_to_quantize=["Conv"],
+            extra_options={"ActivationSymmetric": False},
+        )
         return onnx.load(str(result))
     finally:
         for file in (source, prepared, result):
@@ -131,4 +125,5 @@ TARGET = Target(
     dynamic=True,
     write=write,
     load=load,
+    halves=True,
 )

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .options import INPUT_NAME, OUTPUT_NAME, ExportJob, Runner, Target, as_array, require
+from .options import INPUT_NAME, ExportJob, Runner, Target, as_array, require
 from .pt2 import program
-from .quiet import quiet
 
 
 def write(job: ExportJob) -> None:
@@ -24,23 +23,22 @@ def write(job: ExportJob) -> None:
     """
     ov = require("openvino", "openvino")
     precision = job.options.precision
-    with quiet():
-        model = ov.convert_model(program(job))
-        model.inputs[0].set_names({INPUT_NAME})
-        model.outputs[0].set_names({OUTPUT_NAME})
-        if precision == "int8":
-            nncf = require("nncf", "openvino")
-            batches = [as_array(batch) for batch in job.calibration]
-            model = nncf.quantize(
-                model,
-                nncf.Dataset(batches),
-                preset=nncf.QuantizationPreset.MIXED,
-                subset_size=len(batches),
-                fast_bias_correction=True,
-            )
-        for key, value in job.metadata.items():
-            model.set_rt_info(value, ["tps_portrait", key])
-        ov.save_model(model, str(job.path), compress_to_fp16=precision == "fp16")
+    model = ov.convert_model(program(job))
+    model.inputs[0].set_names({INPUT_NAME})
+    model.outputs[0].set_names({job.output_name})
+    if precision == "int8":
+        nncf = require("nncf", "openvino")
+        batches = [as_array(batch) for batch in job.calibration]
+        model = nncf.quantize(
+            model,
+            nncf.Dataset(batches),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(batches),
+            fast_bias_correction=True,
+        )
+    for key, value in job.metadata.items():
+        model.set_rt_info(value, ["tps_portrait", key])
+    ov.save_model(model, str(job.path), compress_to_fp16=precision == "fp16")
 
 
 def load(path: Path, threads: int) -> Runner:

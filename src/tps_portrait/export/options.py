@@ -20,7 +20,10 @@ STRIDE = 32
 """Heights and widths of an exported network are multiples of this."""
 
 INPUT_NAME = "image"
+"""The input of every exported network."""
+
 OUTPUT_NAME = "drawing"
+"""The output of an exported generator."""
 
 Runner = Callable[[NDArray[Any]], NDArray[Any]]
 """Runs a loaded file: an array of the file's input shape and type to one of its output."""
@@ -66,11 +69,12 @@ class ExportJob:
     """What a target writes.
 
     Attributes:
-        network: float32 network with folded norms, with the input and output of `options`.
+        network: network with folded norms, with the input and output of `options`.
         options: the form of the file.
         calibration: inputs of the file, made from real portraits, for `int8`.
         path: where to write.
         metadata: strings for formats that can carry them.
+        output_name: of the output, in formats that name it.
     """
 
     network: nn.Module
@@ -78,6 +82,7 @@ class ExportJob:
     calibration: Sequence[Tensor]
     path: Path
     metadata: Mapping[str, str] = field(default_factory=dict)
+    output_name: str = OUTPUT_NAME
 
     def example(self) -> Tensor:
         """Return one input of the right shape and type; two pictures for a dynamic batch.
@@ -117,6 +122,8 @@ class Target:
         companions: suffixes of further files with the same stem.
         loadable: whether `from_exported` may load it: the format holds data and no code.
         dynamic_batch: whether the batch of a dynamic file is dynamic too.
+        halves: whether float16 files are made of a network that computes in float16; the others
+            reduce what they have converted.
     """
 
     name: str
@@ -133,6 +140,7 @@ class Target:
     companions: tuple[str, ...] = ()
     loadable: bool = True
     dynamic_batch: bool = True
+    halves: bool = False
 
     def form(self, io: str | None, layout: str | None) -> tuple[str, str]:
         """Choose `io` and `layout` where they are left open.

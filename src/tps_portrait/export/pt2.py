@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from .network import PortableNetwork
 from .options import ExportJob, Runner, Target, as_array
 
 
@@ -31,8 +30,6 @@ def write(job: ExportJob) -> None:
     Args:
         job: what to write.
     """
-    if job.options.precision == "fp16" and isinstance(job.network, PortableNetwork):
-        job.network.halved()
     traced = program(job)
     # Otherwise the example picture travels in the file, larger than the weights.
     traced.example_inputs = None
@@ -67,4 +64,5 @@ TARGET = Target(
     write=write,
     load=load,
     loadable=False,
+    halves=True,
 )

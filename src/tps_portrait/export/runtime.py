@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ConfigError, ModelFileError
-from .exporter import TARGETS, load_runner
 from .options import STRIDE, as_array
 from .sidecar import read_sidecar
+from .targets import TARGETS, load_runner
 
 
 class ExportedGenerator(nn.Module):
@@ -31,8 +31,8 @@ class ExportedGenerator(nn.Module):
         facts: what the JSON says.
 
     Raises:
-        ModelFileError: the file or its JSON is missing or damaged, or of a format that is not
-            loaded.
+        ModelFileError: the file or its JSON is missing or damaged, of a format that is not
+            loaded, or no generator.
         ExportError: the runtime is not installed or cannot load the file.
     """
 
@@ -44,6 +44,8 @@ class ExportedGenerator(nn.Module):
         if target is None or not target.loadable:
             able = ", ".join(kind.suffix for kind in TARGETS.values() if kind.loadable)
             raise ModelFileError(f"{path} is not loaded here; files that are: {able}.")
+        if self.facts.get("network"):
+            raise ModelFileError(f"{path} finds faces and draws nothing. Load the file of a style.")
         self.facts_input: dict[str, Any] = self.facts["input"]
         self._run = load_runner(target.name, path, threads)
 

@@ -49,32 +49,42 @@ def weights_hash(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def tensor_facts(options: ExportOptions, dynamic_batch: bool = True) -> dict[str, Any]:
-    """Describe input and output, which have the same form, in words that need no Python.
+def input_facts(options: ExportOptions, dynamic_batch: bool = True) -> dict[str, Any]:
+    """Describe the input of a file in words that need no Python.
 
     Args:
         options: the form of the file.
         dynamic_batch: whether the batch of a dynamic file is dynamic too.
     """
+    facts: dict[str, Any] = {"input": {"name": INPUT_NAME, **_picture(options, dynamic_batch)}}
+    if options.dynamic:
+        facts["size_multiple"] = STRIDE
+    return facts
+
+
+def drawing_facts(options: ExportOptions, dynamic_batch: bool = True) -> dict[str, Any]:
+    """Describe the output of a generator, which has the form of its input.
+
+    Args:
+        options: the form of the file.
+        dynamic_batch: whether the batch of a dynamic file is dynamic too.
+    """
+    return {"name": OUTPUT_NAME, **_picture(options, dynamic_batch)}
+
+
+def _picture(options: ExportOptions, dynamic_batch: bool) -> dict[str, Any]:
     shape: list[int | str] = list(options.shape())
     for axis, name in options.axes().items():
         if dynamic_batch or name != "batch":
             shape[axis] = name
     pixels = options.io == "uint8"
-    common = {
+    return {
         "shape": shape,
         "layout": options.layout.upper(),
         "dtype": "uint8" if pixels else "float32",
         "value_range": [0, 255] if pixels else [-1, 1],
         "color_order": "RGB",
     }
-    facts: dict[str, Any] = {
-        "input": {"name": INPUT_NAME, **common},
-        "output": {"name": OUTPUT_NAME, **common},
-    }
-    if options.dynamic:
-        facts["size_multiple"] = STRIDE
-    return facts
 
 
 def write_sidecar(path: Path, facts: dict[str, Any]) -> None:

@@ -11,12 +11,20 @@ from typing import Any, TypeVar
 import torch
 
 from ..errors import ConfigError, ModelFileError, NoFaceError
-from ..export import ExportedGenerator, ExportOptions, ExportReport, export_generator, find_target
+from ..export import (
+    ExportedGenerator,
+    ExportOptions,
+    ExportReport,
+    export_generator,
+    export_landmarks,
+    find_target,
+)
 from ..models.aligner import TPSAligner, TPSAlignerConfig
 from ..models.landmarks import FaceLandmarker
+from ..ops.landmarks import CROP_EYE_CENTER, CROP_INTEROCULAR
 from ..processing import ImageInput, PortraitImageProcessor, face_crops, load_photo
 from ..processing.composition import FRAME_MARGIN
-from ..processing.faces import cut_face
+from ..processing.faces import FADE, MOUTH_TO_EYES, cut_face
 from ..processing.photo import MIN_SIDE
 from .base import StylePipeline
 
@@ -100,7 +108,58 @@ class ExportPipeline(StylePipeline):
                 "face_size": self.image_processor.face_size,
                 "frame_size": self.image_processor.frame_size,
                 "mean_face": self.aligner.template.detach().cpu().tolist(),
+                "face_crop": {
+                    "eye_center": list(CROP_EYE_CENTER),
+                    "interocular": CROP_INTEROCULAR,
+                    "mouth_to_eyes": MOUTH_TO_EYES,
+                    "fade": list(FADE),
+                    "frame_margin": FRAME_MARGIN,
+                },
             },
+        )
+
+    def export_landmarks(
+        self,
+        target: str,
+        folder: str | os.PathLike[str],
+        *,
+        precision: str = "fp32",
+        io: str | None = None,
+        layout: str | None = None,
+        portraits: Sequence[ImageInput] | None = None,
+    ) -> list[ExportReport]:
+        """Write the networks that find faces: both detectors and the mesh, each with a JSON.
+
+        With these and the file of a style, `examples/host/` draws as face mode does, without
+        PyTorch. The files are `face-short`, `face-full` and `face-mesh`, with the format's suffix;
+        they are kept only if they agree with PyTorch, `fp32` within 1e-3 of the side of their
+        input, `fp16` within 5e-3.
+
+        Args:
+            target: the format; `ncnn` cannot hold the mesh.
+            folder: where to write; created when missing.
+            precision: `fp32` or `fp16`.
+            io: as for `export`, for the input only: `float` by default.
+            layout: as for `export`.
+            portraits: photos with a face, to check the files with; the bundled one by default.
+
+        Returns:
+            Where the files are and how well they agree.
+
+        Raises:
+            ConfigError: the format cannot hold what was asked for.
+            ExportError: packages are missing, the conversion failed, or the numbers differ too
+                much.
+            InputImageError: a photo cannot be read or shows no face.
+            OutputError: the files cannot be written.
+        """
+        io, layout = find_target(target).form(io or "float", layout)
+        return export_landmarks(
+            self.landmarker,
+            target,
+            folder,
+            ExportOptions(precision=precision, io=io, layout=layout),
+            portraits=self._faces(portraits or [_ASTRONAUT], 192),
         )
 
     @classmethod

@@ -20,10 +20,10 @@ from .resample import as_float, pixel_centres, resize, sample, strips, write
 # The crop is placed by the eyes. A head turned aside brings its eyes together without becoming
 # smaller; from there on the distance to the mouth decides. The limit is the longest distance from
 # eyes to mouth, in eye distances, of the training photos.
-_MOUTH_TO_EYES = 1.12
+MOUTH_TO_EYES = 1.12
 
 # Radii (of a rounded square in the crop) between which a pasted face fades out.
-_FADE = (0.55, 0.96)
+FADE = (0.55, 0.96)
 # Distance to the middle of the crop (its border at 1) from which a change of geometry fades out.
 _HOLD = 0.8
 # No area is magnified by a change of geometry more than 1 / _LEAST_AREA times: a warp that goes on
@@ -60,7 +60,7 @@ class FaceCrop:
         landmarks = landmarks.detach().to("cpu", torch.float32)
         eyes = eye_centers(landmarks)
         middle, axis = eyes.mean(0), (eyes[1] - eyes[0]) / 2
-        reach = float((landmarks[48:60].mean(0) - middle).norm()) / _MOUTH_TO_EYES
+        reach = float((landmarks[48:60].mean(0) - middle).norm()) / MOUTH_TO_EYES
         axis = axis * max(1.0, reach / max(float(2 * axis.norm()), 1e-6))
         normalised = crop_transform(torch.stack([middle - axis, middle + axis]), size)
         half = normalised.new_tensor([[size[1] / 2], [size[0] / 2]])
@@ -206,7 +206,7 @@ def _tiles(canvas: Tensor, crop: FaceCrop) -> Iterator[tuple[slice, slice, Tenso
 def _fade(points: Tensor) -> Tensor:
     """Opacity of a pasted face at crop coordinates `(..., 2)`: 1 over the head, 0 at the border."""
     radius = points.pow(4).sum(-1).pow(0.25)
-    inner, outer = _FADE
+    inner, outer = FADE
     return _smoothstep((outer - radius) / (outer - inner))
 
 

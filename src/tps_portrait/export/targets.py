@@ -1,0 +1,57 @@
+"""All formats by name, and their runtimes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ..errors import ConfigError, ExportError, TPSPortraitError
+from . import aoti, coreml, executorch, litert, ncnn, onnx, openvino, pt2
+from .options import Runner, Target, versions
+
+TARGETS: dict[str, Target] = {
+    module.TARGET.name: module.TARGET
+    for module in (pt2, aoti, onnx, openvino, litert, executorch, ncnn, coreml)
+}
+"""Formats by name."""
+
+
+def find_target(name: str) -> Target:
+    """Look up a target.
+
+    Args:
+        name: as in `TARGETS`.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    if name not in TARGETS:
+        raise ConfigError(f"There is no target {name!r}; choose one of {', '.join(TARGETS)}.")
+    return TARGETS[name]
+
+
+def load_runner(target: str, path: Path, threads: int | None = None) -> Runner:
+    """Load an exported file into its runtime.
+
+    Args:
+        target: as in `TARGETS`.
+        path: the file.
+        threads: threads of one run; as many as PyTorch uses by default.
+
+    Raises:
+        ConfigError: there is no such target.
+        ExportError: the runtime is not installed or cannot load the file.
+    """
+    kind = find_target(target)
+    try:
+        return kind.load(path, threads or torch.get_num_threads())
+    except TPSPortraitError:
+        raise
+    except Exception as error:  # every runtime has exceptions of its own
+        raise ExportError(f"{runtime_name(kind)} cannot load {path}: {error}") from error
+
+
+def runtime_name(kind: Target) -> str:
+    """Name and version of a target's runtime."""
+    return " ".join([kind.runtime, *versions([kind.runtime]).values()])
