@@ -28,6 +28,7 @@ FLOORS = {
     "evaluation": 5.0,
     "export": 5.0,
     "hub": 5.0,
+    "preparation": 5.0,
     "training": 5.0,
     "_diffusers": 5.5,
     "pipeline": 6.0,
@@ -50,6 +51,7 @@ OUTSIDE = {
     "processing": HUGGING_FACE | {"PIL", "diffusers"},
     "_diffusers": {"diffusers"},
     "pipeline": HUGGING_FACE | {"PIL", "diffusers", "tqdm"},
+    "preparation": HUGGING_FACE | {"PIL"},
     "cli": HUGGING_FACE | {"PIL", "diffusers", "tqdm", "rich"},
     "training": HUGGING_FACE | TRAINING,
 }

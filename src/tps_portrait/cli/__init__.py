@@ -12,13 +12,14 @@ from collections.abc import Sequence
 
 from .._version import __version__
 from ..errors import TPSPortraitError
-from . import doctor, export, stylize
+from . import doctor, export, prepare, stylize
 from .runtime import one_line
 
 _EPILOG = """\
 examples:
   tps-portrait stylize me.jpg -o me-animation.png
   tps-portrait stylize photos/ 'more/*.jpg' -o drawn/ --side-by-side
+  tps-portrait prepare pictures/ -o training-set/
   tps-portrait export --target onnx --style animation -o animation.onnx
   tps-portrait doctor
 """
@@ -42,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--debug", action="store_true", help="show the traceback of an error and all log messages"
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (stylize, export, doctor):
+    for command in (stylize, prepare, export, doctor):
         command.add_parser(commands, common)
     return parser
 
