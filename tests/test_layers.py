@@ -17,6 +17,7 @@ SRC = Path(__file__).parents[1] / "src"
 FLOORS = {
     "errors": 0.0,
     "_version": 0.0,
+    "_transformers": 0.5,
     "ops": 1.0,
     "models.base": 2.0,
     "models.aligner": 3.0,
@@ -45,6 +46,7 @@ TRAINING = {"accelerate", "datasets", "kornia", "yaml", "tensorboard", "PIL", "d
 OUTSIDE = {
     "errors": set(),
     "_version": set(),
+    "_transformers": set(),
     "": set(),
     "ops": CORE,
     "models": HUGGING_FACE,

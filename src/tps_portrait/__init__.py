@@ -1,6 +1,7 @@
 """Real-time portrait stylization from about 100 style pictures, by thin-plate-spline alignment.
 
-Public names are imported on first use (PEP 562), so that `import tps_portrait` costs nothing.
+Public names are imported on first use (PEP 562), so that `import tps_portrait` costs nothing. After
+it, `AutoConfig` and `AutoModel` of transformers know our model types, whichever was imported first.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from . import _transformers
 from ._version import __version__
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
         ConfigError,
         DatasetError,
         ExportError,
+        HubError,
         InputImageError,
         LandmarkError,
         ModelFileError,
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
         TPSPortraitError,
         TrainingDivergedError,
     )
+    from .hub import StyleInfo, list_styles, style_info
     from .models.aligner import TPSAligner, TPSAlignerConfig
     from .models.base import PortraitConfig, PortraitPreTrainedModel
     from .models.discriminator import PortraitDiscriminator, PortraitDiscriminatorConfig
@@ -37,6 +41,7 @@ _EXPORTS = {
         "ConfigError",
         "DatasetError",
         "ExportError",
+        "HubError",
         "InputImageError",
         "LandmarkError",
         "ModelFileError",
@@ -46,6 +51,7 @@ _EXPORTS = {
         "TPSPortraitError",
         "TrainingDivergedError",
     ),
+    "hub": ("StyleInfo", "list_styles", "style_info"),
     "models.base": ("PortraitConfig", "PortraitPreTrainedModel"),
     "models.aligner": ("TPSAligner", "TPSAlignerConfig"),
     "models.discriminator": ("PortraitDiscriminator", "PortraitDiscriminatorConfig"),
@@ -57,6 +63,9 @@ _EXPORTS = {
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = ["__version__", *sorted(_HOME)]
+
+
+_transformers.register()
 
 
 def __getattr__(name: str) -> Any:

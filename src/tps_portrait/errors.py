@@ -36,6 +36,10 @@ class StyleNotFoundError(TPSPortraitError, OSError):
     """No bundled style, folder or Hub repository has the requested name."""
 
 
+class HubError(TPSPortraitError, OSError):
+    """The Hub cannot be reached, refuses a request, or asks to wait."""
+
+
 class DatasetError(TPSPortraitError, ValueError):
     """A training set is missing pictures, landmarks or columns."""
 

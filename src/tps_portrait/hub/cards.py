@@ -1,4 +1,4 @@
-"""The README.md of a style: facts of its training in, Markdown out."""
+"""The README.md of a style: what is known about it in, Markdown out."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
-from huggingface_hub import ModelCardData
+import yaml
 
+from .pins import METADATA_KEY
 from .styles import LIBRARY_NAME
 
 _PACKAGES = ("tps-portrait", "torch", "transformers", "diffusers", "accelerate", "kornia")
 
-_TEMPLATE = """---
+_HEAD = """---
 {metadata}
 ---
 
 # {style}
 
-A portrait style for the Python library tps_portrait: a photo in, a drawn \
+{description}A portrait style for the Python library tps_portrait: a photo in, a drawn \
 portrait out, by one pass of a network with {parameters:,} parameters.
 
 ```python
@@ -30,7 +32,9 @@ from tps_portrait import TPSPortraitPipeline
 pipe = TPSPortraitPipeline.from_pretrained({location!r})
 pipe("photo.jpg").images[0].save("portrait.png")
 ```
+"""
 
+_TRAINING = """
 ## Training data
 
 | domain | pictures | from |
@@ -62,7 +66,18 @@ tones, light, glasses, headwear and poses that neither set shows are drawn worse
 results for the people you care about before you rely on them.
 - It was trained on upright face crops of {resolution} x {resolution} pixels. The pipeline cuts \
 such crops by itself; hands, text and backgrounds are drawn without special care.
-- A drawing keeps the person recognisable: it does not anonymise anyone.
+"""
+
+_UNKNOWN = """
+## Limits
+
+- Its author has not told what it was trained on{origin}. Look at the results for the people you \
+care about before you rely on them.
+- The pipeline draws faces on upright crops of {resolution} x {resolution} pixels; hands, text and \
+backgrounds are drawn without special care.
+"""
+
+_TAIL = """- A drawing keeps the person recognisable: it does not anonymise anyone.
 
 ## Consent
 
@@ -108,6 +123,23 @@ class Collection:
 
 
 @dataclass(frozen=True)
+class Metric:
+    """A measured result of a style.
+
+    Attributes:
+        type: what was measured, such as `fid` or `landmark-error`.
+        value: the result.
+        dataset: the pictures it was measured on.
+        name: how it is shown; `type` by default.
+    """
+
+    type: str
+    value: float
+    dataset: str
+    name: str | None = None
+
+
+@dataclass(frozen=True)
 class StyleFacts:
     """What a card tells about a style.
 
@@ -129,6 +161,8 @@ class StyleFacts:
         credits: origins and licences of the pictures.
         hub_id: repository of the style, if it has one.
         versions: versions of the packages; the installed ones by default.
+        description: one sentence about the style.
+        metrics: measured results, for the Hub's table.
     """
 
     style: str
@@ -148,6 +182,8 @@ class StyleFacts:
     credits: Sequence[str] = ()
     hub_id: str | None = None
     versions: Mapping[str, str] = field(default_factory=lambda: package_versions())
+    description: str = ""
+    metrics: Sequence[Metric] = ()
 
 
 def render_style_card(facts: StyleFacts) -> str:
@@ -160,13 +196,18 @@ def render_style_card(facts: StyleFacts) -> str:
         Markdown with the YAML header that the Hub reads.
     """
     collections = [*facts.examples, *facts.photos]
-    metadata = ModelCardData(
-        license=facts.license,
-        library_name=LIBRARY_NAME,
-        pipeline_tag="image-to-image",
-        tags=[LIBRARY_NAME, "portrait-stylization", "few-shot", f"style:{facts.style}"],
-        datasets=[item.source for item in collections if item.hosted] or None,
-    )
+    metadata: dict[str, Any] = {
+        "license": facts.license,
+        "library_name": LIBRARY_NAME,
+        "pipeline_tag": "image-to-image",
+        "tags": style_tags(facts.style),
+    }
+    if hosted := [item.source for item in collections if item.hosted]:
+        metadata["datasets"] = hosted
+    if facts.metrics:
+        metadata["model-index"] = model_index(facts.style, facts.metrics)
+    if facts.description:
+        metadata[METADATA_KEY] = {"description": facts.description}
     domains = [("style", item) for item in facts.examples]
     domains += [("photos", item) for item in facts.photos]
     training = {
@@ -179,8 +220,9 @@ def render_style_card(facts: StyleFacts) -> str:
         "Time": format_duration(facts.seconds),
     }
     credits = "\n".join(f"- {line}" for line in facts.credits)
-    return _TEMPLATE.format(
-        metadata=metadata.to_yaml(),
+    return (_HEAD + _TRAINING + _TAIL).format(
+        metadata=_yaml(metadata),
+        description=_paragraph(facts.description),
         style=facts.style,
         parameters=facts.parameters,
         location=facts.hub_id or facts.style,
@@ -195,6 +237,91 @@ def render_style_card(facts: StyleFacts) -> str:
         resolution=facts.resolution,
         license=facts.license,
     )
+
+
+def render_brief_card(
+    style: str,
+    license: str,
+    *,
+    parameters: int,
+    resolution: int,
+    location: str,
+    description: str = "",
+    mix: Mapping[str, float] | None = None,
+) -> str:
+    """Write the README.md of a style whose training is not known.
+
+    Args:
+        style: its name.
+        license: its licence, an identifier of the Hub.
+        parameters: number of parameters of the generator.
+        resolution: side in pixels at which faces are drawn.
+        location: what the style is loaded by.
+        description: one sentence about the style.
+        mix: the styles whose weights were averaged into it, with their shares.
+
+    Returns:
+        Markdown with the YAML header that the Hub reads.
+    """
+    metadata = {
+        "license": license,
+        "library_name": LIBRARY_NAME,
+        "pipeline_tag": "image-to-image",
+        "tags": style_tags(style),
+    }
+    shares = " and ".join(f"{name} ({share:g})" for name, share in (mix or {}).items())
+    return (_HEAD + _UNKNOWN + _TAIL).format(
+        metadata=_yaml(metadata),
+        style=style,
+        description=_paragraph(description),
+        parameters=parameters,
+        location=location,
+        origin=f"; its weights are an average of {shares}" if shares else "",
+        resolution=resolution,
+        license=license,
+    )
+
+
+def style_tags(style: str) -> list[str]:
+    """Tags of a style on the Hub.
+
+    Args:
+        style: its name.
+    """
+    return [LIBRARY_NAME, "portrait-stylization", "few-shot", f"style:{style}"]
+
+
+def model_index(style: str, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
+    """Write results in the form of the Hub's `model-index`.
+
+    Args:
+        style: name of the style.
+        metrics: the results.
+    """
+    results = []
+    for dataset in dict.fromkeys(metric.dataset for metric in metrics):
+        entries = [
+            {"type": m.type, "value": m.value, "name": m.name or m.type}
+            for m in metrics
+            if m.dataset == dataset
+        ]
+        results.append(
+            {
+                "task": {"type": "image-to-image", "name": "Portrait stylization"},
+                "dataset": {"type": dataset, "name": dataset},
+                "metrics": entries,
+            }
+        )
+    return [{"name": style, "results": results}]
+
+
+def _yaml(metadata: Mapping[str, Any]) -> str:
+    text: str = yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True, width=1000)
+    return text.rstrip()
+
+
+def _paragraph(text: str) -> str:
+    return f"{text}\n\n" if text else ""
 
 
 def package_versions() -> dict[str, str]:

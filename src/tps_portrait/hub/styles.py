@@ -1,23 +1,14 @@
-"""Finds a style by bundled name, folder or Hub id, and checks a folder before it is loaded."""
+"""What a style is: where it lies, which files it has, and what is checked before it is loaded."""
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 
 from ..errors import ModelFileError, StyleNotFoundError
 
@@ -25,28 +16,32 @@ BUNDLED_FOLDER = Path(__file__).parents[1] / "styles"
 """Package data: a folder for each bundled style, and `_shared` for what they have in common."""
 
 LIBRARY_NAME = "tps-portrait"
+"""The Hub's `library_name`, in cards and in `config.json`. The package in `model_index.json`, which
+diffusers imports, is `tps_portrait`."""
+
 FORMAT_VERSION = 1
 
 README = "README.md"
+INDEX = "model_index.json"
+CONFIG = "config.json"
+THUMBNAIL = "thumbnail.jpg"
 
-_INDEX = "model_index.json"
-_CONFIG = "config.json"
-_HUB_OPTIONS = ("cache_dir", "local_files_only", "revision", "token")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _PIPELINE = "TPSPortraitPipeline"
-_COMPONENTS = {
+COMPONENTS = {
     "generator": "StyleGenerator",
     "aligner": "TPSAligner",
     "image_processor": "PortraitImageProcessor",
     "landmarks": "FaceLandmarker",
 }
+"""Folders of a style, and the classes that are loaded from them."""
 
 
 def bundled_styles() -> list[str]:
     """Names of the styles that come with the package, sorted."""
     return sorted(
         path.parent.name
-        for path in BUNDLED_FOLDER.glob(f"*/{_INDEX}")
+        for path in BUNDLED_FOLDER.glob(f"*/{INDEX}")
         if not path.parent.name.startswith("_")
     )
 
@@ -76,15 +71,15 @@ def locate_style(name: str | os.PathLike[str]) -> Path | str:
         return BUNDLED_FOLDER / text
     path = Path(text).expanduser()
     if path.is_dir():
-        if not (path / _INDEX).is_file():
+        if not (path / INDEX).is_file():
             raise ModelFileError(
-                f"The folder {path} holds no style: there is no {_INDEX} in it. Pass the folder "
+                f"The folder {path} holds no style: there is no {INDEX} in it. Pass the folder "
                 "that `save_pretrained` wrote."
             )
         return path
     if path.is_file():
         raise ModelFileError(
-            f"{path} is a file; a style is a folder with {_INDEX} and safetensors. Pass the folder."
+            f"{path} is a file; a style is a folder with {INDEX} and safetensors. Pass the folder."
         )
     if _HUB_ID.fullmatch(text) and not text.startswith("."):
         return text
@@ -109,59 +104,6 @@ def not_found(name: str, reason: str = "") -> str:
     return " ".join(parts)
 
 
-def fetch_style(
-    repo_id: str, download: Callable[..., str | os.PathLike[str]], options: Mapping[str, Any]
-) -> Path:
-    """Bring a style from the Hub into the local cache.
-
-    Args:
-        repo_id: `user/name`.
-        download: `DiffusionPipeline.download` of the pipeline class.
-        options: what `from_pretrained` was given: `revision`, `variant`, `token`, `cache_dir`, …
-
-    Returns:
-        The folder in the cache.
-
-    Raises:
-        StyleNotFoundError: the repository cannot be found or reached, and is not in the cache.
-        ModelFileError: it holds no style, or no safetensors.
-    """
-    try:
-        folder = Path(download(repo_id, **options))
-    except (OSError, ValueError) as error:
-        causes = list(_chain(error))
-        reason = " ".join(str(error).split())
-        if "safetensors" in reason:
-            raise ModelFileError(
-                f"The Hub repository {repo_id} lacks safetensors weights, and nothing else is "
-                f"loaded ({reason}). Ask its author to save them with safetensors."
-            ) from error
-        if any(isinstance(e, RepositoryNotFoundError) for e in causes):
-            reason = "The Hub has no such repository, or it is private: check the id and the token."
-        elif any(isinstance(e, RevisionNotFoundError) for e in causes):
-            reason = f"The repository has no revision {options.get('revision')!r}."
-        elif any(
-            isinstance(e, EntryNotFoundError) and not isinstance(e, LocalEntryNotFoundError)
-            for e in causes
-        ):
-            raise ModelFileError(
-                f"The Hub repository {repo_id} holds no style: there is no {_INDEX} in it."
-            ) from error
-        elif any(isinstance(e, FileNotFoundError | ConnectionError) for e in causes):
-            reason = "It is not in the local cache, and the Hub was not or cannot be reached."
-        raise StyleNotFoundError(not_found(repo_id, reason)) from error
-    with contextlib.suppress(OSError, ValueError):
-        # The card holds the licence; diffusers does not download it.
-        hf_hub_download(repo_id, README, **{k: options[k] for k in _HUB_OPTIONS if k in options})
-    return folder
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
 def check_style(folder: Path, name: str) -> None:
     """Refuse a folder that is not a style of ours, before any of its classes is looked up.
 
@@ -176,7 +118,7 @@ def check_style(folder: Path, name: str) -> None:
         ModelFileError: the index is damaged, belongs to another pipeline or names other classes, or
             the style was made for a newer version of this library.
     """
-    index = _read_json(folder / _INDEX, name)
+    index = _read_json(folder / INDEX, name)
     pipeline = index.get("_class_name")
     if pipeline != _PIPELINE:
         raise ModelFileError(
@@ -184,11 +126,11 @@ def check_style(folder: Path, name: str) -> None:
         )
     entries = {key: value for key, value in index.items() if isinstance(value, list)}
     for component in ("generator", *entries):
-        entry, expected = entries.get(component), ["tps_portrait", _COMPONENTS.get(component)]
+        entry, expected = entries.get(component), ["tps_portrait", COMPONENTS.get(component)]
         if entry != expected and (entry != [None, None] or component == "generator"):
             raise ModelFileError(
                 f"{name} names {entry!r} as its {component}; only our own "
-                f"{', '.join(_COMPONENTS.values())} are loaded. Save the style again with "
+                f"{', '.join(COMPONENTS.values())} are loaded. Save the style again with "
                 "`TPSPortraitPipeline.save_pretrained`."
             )
     version = read_style_config(folder, name).get("format_version", FORMAT_VERSION)
@@ -205,19 +147,28 @@ def read_style_config(folder: Path, name: str) -> dict[str, Any]:
     Raises:
         ModelFileError: the file is damaged.
     """
-    path = folder / _CONFIG
+    path = folder / CONFIG
     return _read_json(path, name) if path.is_file() else {}
 
 
-def write_style_config(folder: Path, style: str) -> None:
+def write_style_config(
+    folder: Path, style: str, *, base: str | None = None, mix: Mapping[str, float] | None = None
+) -> None:
     """Write the root `config.json`, which the Hub counts downloads by.
 
     Args:
         folder: the folder of the style.
         style: its name.
+        base: the style whose weights its training began from.
+        mix: the styles whose weights were averaged into it, with their shares.
     """
-    values = {"library_name": LIBRARY_NAME, "style": style, "format_version": FORMAT_VERSION}
-    (folder / _CONFIG).write_text(json.dumps(values, indent=2) + "\n", "utf-8")
+    values: dict[str, Any] = {
+        "library_name": LIBRARY_NAME,
+        "style": style,
+        "format_version": FORMAT_VERSION,
+    }
+    values |= {key: value for key, value in (("base", base), ("mix", mix)) if value}
+    (folder / CONFIG).write_text(json.dumps(values, indent=2) + "\n", "utf-8")
 
 
 def _read_json(path: Path, name: str) -> dict[str, Any]:

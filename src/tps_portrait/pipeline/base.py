@@ -6,6 +6,7 @@ import copy
 import os
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from diffusers import DiffusionPipeline
@@ -20,10 +21,11 @@ from ..errors import (
     TPSPortraitError,
 )
 from ..export import ExportedGenerator
+from ..hub.download import fetch_style
+from ..hub.pins import unpin
 from ..hub.styles import (
     README,
     check_style,
-    fetch_style,
     locate_style,
     read_style_config,
     shared_landmarks,
@@ -59,6 +61,9 @@ class StylePipeline(DiffusionPipeline):
     Attributes:
         style: name of the style, written into its `config.json`.
         card: text of the style's README.md, kept when it is saved again.
+        base: the style whose weights its training began from, if known. Two styles with the same
+            base can be mixed by weights; see `set_style`.
+        recipe: shares of the styles whose weights were averaged into this one; mostly empty.
     """
 
     _optional_components = ["image_processor", "landmarks"]  # noqa: RUF012
@@ -92,9 +97,13 @@ class StylePipeline(DiffusionPipeline):
         )
         self.style: str | None = None
         self.card: str | None = None
+        self.base: str | None = None
+        self.recipe: dict[str, float] = {}
         self._source: str | None = None
         self._shared_landmarks: FaceLandmarker | None = None
-        self._fused: tuple[Any, nn.Module] | None = None
+        self._residents: dict[str, Any] = {}
+        self._mix: Any = None
+        self._fused: WeakKeyDictionary[nn.Module, tuple[Any, nn.Module]] = WeakKeyDictionary()
 
     @classmethod
     def from_pretrained(
@@ -103,6 +112,10 @@ class StylePipeline(DiffusionPipeline):
         **kwargs: Any,
     ) -> _Pipeline:
         """Load a style: safetensors only, and no code but this library's.
+
+        A Hub id is looked up on the Hub each time; when the Hub does not answer, the copy in the
+        cache is used. The files of a copy are compared with the hashes in its card at every load
+        (about a millisecond per megabyte). A folder of yours is not: you may edit it.
 
         Args:
             pretrained_model_name_or_path: name of a bundled style, folder, or Hub id, tried in this
@@ -116,7 +129,9 @@ class StylePipeline(DiffusionPipeline):
 
         Raises:
             StyleNotFoundError: there is no such style; the message lists the bundled ones.
-            ModelFileError: files are missing, damaged, pickles, or belong to something else.
+            HubError: the Hub refuses, asks to wait, or breaks off a download.
+            ModelFileError: files are missing, damaged, changed, pickles, or belong to something
+                else; or a Hub repository holds pickles or code.
             ConfigError: a configuration or an option is not valid.
         """
         name = os.fspath(pretrained_model_name_or_path)
@@ -132,7 +147,7 @@ class StylePipeline(DiffusionPipeline):
             _check_float(dtype)
         kwargs["dtype"] = {"default": torch.float32, **types}
         place = locate_style(name)
-        folder = place if isinstance(place, Path) else fetch_style(place, cls.download, kwargs)
+        folder = place if isinstance(place, Path) else fetch_style(place, kwargs)
         check_style(folder, name)
         try:
             pipe: _Pipeline = super().from_pretrained(os.fspath(folder), **kwargs)
@@ -148,7 +163,9 @@ class StylePipeline(DiffusionPipeline):
             {key: value for key, value in pipe.config.items() if key != "_name_or_path"}
         )
         pipe._source = name
-        pipe.style = read_style_config(folder, name).get("style") or Path(name).name
+        config = read_style_config(folder, name)
+        pipe.style = config.get("style") or Path(name).name
+        pipe.base, pipe.recipe = config.get("base"), dict(config.get("mix") or {})
         card = folder / README
         pipe.card = card.read_text("utf-8", errors="replace") if card.is_file() else None
         return pipe
@@ -181,9 +198,11 @@ class StylePipeline(DiffusionPipeline):
         folder = Path(save_directory)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_style_config(folder, self.style or folder.resolve().name)
+            write_style_config(
+                folder, self.style or folder.resolve().name, base=self.base, mix=self.recipe
+            )
             if self.card is not None:
-                (folder / README).write_text(self.card, "utf-8")
+                (folder / README).write_text(unpin(self.card), "utf-8")
             super().save_pretrained(os.fspath(folder), variant=variant, **kwargs)
             if variant in _VARIANTS and self.generator.dtype != _VARIANTS[variant]:
                 reduced = copy.deepcopy(self.generator).to(_VARIANTS[variant])
@@ -254,10 +273,11 @@ class StylePipeline(DiffusionPipeline):
             return generator  # compiled or offloaded: a copy would undo that
         key = [(p.data_ptr(), p.dtype, p.device) for p in generator.parameters()]
         versions = [0 if p.is_inference() else p._version for p in generator.parameters()]
-        if self._fused is None or self._fused[0] != (key, versions):
+        known = self._fused.get(generator)
+        if known is None or known[0] != (key, versions):
             fused = generator.fuse().to(memory_format=torch.channels_last)
-            self._fused = ((key, versions), fused)
-        return self._fused[1]
+            known = self._fused[generator] = ((key, versions), fused)
+        return known[1]
 
 
 def _check_component(name: str, value: object, kind: type, *, optional: bool) -> None:

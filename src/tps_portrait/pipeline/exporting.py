@@ -26,7 +26,8 @@ from ..processing import ImageInput, PortraitImageProcessor, face_crops, load_ph
 from ..processing.composition import FRAME_MARGIN
 from ..processing.faces import FADE, MOUTH_TO_EYES, cut_face
 from ..processing.photo import MIN_SIDE
-from .base import StylePipeline
+from .mixing import BlendedGenerator
+from .publishing import PublishingPipeline
 
 _ASTRONAUT = Path(__file__).parents[1] / "assets" / "astronaut.jpg"
 _LICENSE = re.compile(r"^license:\s*(\S+)\s*$", re.MULTILINE)
@@ -34,7 +35,7 @@ _LICENSE = re.compile(r"^license:\s*(\S+)\s*$", re.MULTILINE)
 _Pipeline = TypeVar("_Pipeline", bound="ExportPipeline")
 
 
-class ExportPipeline(StylePipeline):
+class ExportPipeline(PublishingPipeline):
     """A style that can be written in other formats and read back; see `StylePipeline`."""
 
     def export(
@@ -82,6 +83,11 @@ class ExportPipeline(StylePipeline):
             InputImageError: a photo cannot be read or shows no face.
             OutputError: the file cannot be written.
         """
+        if isinstance(self.generator, BlendedGenerator):
+            raise ConfigError(
+                "A blend of outputs is several networks and cannot be exported. Choose one style "
+                "with `set_style`, or mix styles that share a base."
+            )
         kind = find_target(target)
         io, layout = kind.form(io, layout)
         side = self.image_processor.face_size if size is None else size

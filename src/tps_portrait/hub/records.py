@@ -1,0 +1,185 @@
+"""What is known about a style, wherever it lies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from .pins import own_metadata, read_pins, split_card
+from .remote import endpoint
+from .styles import LIBRARY_NAME, README, THUMBNAIL, read_style_config
+
+Source = Literal["bundled", "folder", "cached", "hub"]
+
+_STYLE_TAG = "style:"
+_NO_TEXT = ("#", "![", "|", "```", "<", "---", "- ")
+
+
+@dataclass(frozen=True)
+class StyleInfo:
+    """A style that can be loaded with `TPSPortraitPipeline.from_pretrained(info.id)`.
+
+    Attributes:
+        id: bundled name, folder, or Hub id.
+        name: what its author calls it.
+        source: where it would be loaded from; `cached` is a Hub style of which a copy is here.
+        description: one sentence, empty if nobody wrote it.
+        license: identifier such as `apache-2.0`, `None` if the card names none.
+        thumbnail: path or address of a picture, `None` if there is none.
+        size: of its files in bytes, `None` if unknown.
+        downloads: in the last month, as the Hub counts them; `None` if the Hub was not asked.
+        likes: on the Hub; `None` if the Hub was not asked.
+        tags: of the card and of the Hub.
+        metrics: results by name, from the card's model-index.
+        revision: commit on the Hub; of the copy, for `cached`.
+        private: only its owner can see it.
+        base: the style that its training began from, if its card tells.
+        path: folder on this computer, `None` for `hub`.
+        updated: time of the last change on the Hub, ISO 8601.
+    """
+
+    id: str
+    name: str
+    source: Source
+    description: str = ""
+    license: str | None = None
+    thumbnail: str | None = None
+    size: int | None = None
+    downloads: int | None = None
+    likes: int | None = None
+    tags: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    revision: str | None = None
+    private: bool = False
+    base: str | None = None
+    path: Path | None = None
+    updated: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as values that JSON can hold."""
+        values = asdict(self)
+        values["tags"] = list(self.tags)
+        values["path"] = None if self.path is None else str(self.path)
+        return values
+
+    def matches(self, query: str) -> bool:
+        """Tell whether every word of a query occurs in id, name, description or tags."""
+        text = " ".join((self.id, self.name, self.description, *self.tags)).lower()
+        return all(word in text for word in query.lower().split())
+
+
+def from_folder(
+    folder: Path, identifier: str, source: Source, revision: str | None = None
+) -> StyleInfo:
+    """Describe a style on this computer.
+
+    Args:
+        folder: with `model_index.json`.
+        identifier: what it is loaded by.
+        source: kind of place.
+        revision: commit on the Hub, if it came from there.
+
+    Raises:
+        ModelFileError: its `config.json` is damaged.
+    """
+    card = folder / README
+    text = card.read_text("utf-8", errors="replace") if card.is_file() else ""
+    metadata, body = split_card(text)
+    config = read_style_config(folder, identifier)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    thumbnail = folder / THUMBNAIL
+    return StyleInfo(
+        id=identifier,
+        name=str(config.get("style") or Path(identifier).name),
+        source=source,
+        description=_description(metadata) or _first_sentence(body),
+        license=_text(metadata.get("license")),
+        thumbnail=str(thumbnail) if thumbnail.is_file() else None,
+        size=sum(path.stat().st_size for path in files),
+        tags=_tags(metadata.get("tags")),
+        metrics=_metrics(metadata.get("model-index")),
+        revision=revision,
+        base=_text(config.get("base")),
+        path=folder,
+    )
+
+
+def from_hub(facts: Mapping[str, Any]) -> StyleInfo:
+    """Describe a style from what the Hub's API says about its repository.
+
+    Args:
+        facts: an entry of `/api/models`, with card metadata.
+    """
+    identifier = str(facts.get("id") or facts.get("modelId"))
+    metadata = facts.get("cardData")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    tags = tuple(dict.fromkeys((*_tags(metadata.get("tags")), *_tags(facts.get("tags")))))
+    named = [tag.removeprefix(_STYLE_TAG) for tag in tags if tag.startswith(_STYLE_TAG)]
+    files = {str(file.get("rfilename")): file for file in facts.get("siblings") or ()}
+    sizes = [file["size"] for file in files.values() if file.get("size") is not None]
+    sizes = sizes or [pin.size for pin in read_pins(metadata).values()]
+    revision = _text(facts.get("sha"))
+    picture = f"{endpoint()}/{identifier}/resolve/{revision or 'main'}/{THUMBNAIL}"
+    return StyleInfo(
+        id=identifier,
+        name=named[0] if named else identifier.partition("/")[2],
+        source="hub",
+        description=_description(metadata),
+        license=_text(metadata.get("license")),
+        thumbnail=picture if THUMBNAIL in files else _text(metadata.get("thumbnail")),
+        size=sum(sizes) if sizes else None,
+        downloads=_count(facts.get("downloads")),
+        likes=_count(facts.get("likes")),
+        tags=tags,
+        metrics=_metrics(facts.get("model-index") or metadata.get("model-index")),
+        revision=revision,
+        private=bool(facts.get("private")),
+        base=_text(own_metadata(metadata).get("base")),
+        updated=_text(facts.get("lastModified")),
+    )
+
+
+def is_ours(config: Mapping[str, Any]) -> bool:
+    """Tell by its root `config.json` whether a repository is a style of this library."""
+    return config.get("library_name") == LIBRARY_NAME
+
+
+def _description(metadata: Mapping[str, Any]) -> str:
+    return _text(own_metadata(metadata).get("description")) or ""
+
+
+def _first_sentence(body: str) -> str:
+    for block in re.split(r"\n\s*\n", body):
+        text = " ".join(block.split())
+        if text and not text.startswith(_NO_TEXT):
+            return re.split(r"(?<=[.!?])\s", text)[0]
+    return ""
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, list) and value:
+        value = value[0]
+    return str(value) if isinstance(value, str | int | float) and value != "" else None
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _tags(value: object) -> tuple[str, ...]:
+    return tuple(str(tag) for tag in value) if isinstance(value, Sequence) else ()
+
+
+def _metrics(model_index: object) -> dict[str, float]:
+    """Flatten a model-index, a list of models with results with metrics."""
+    found: dict[str, float] = {}
+    for model in model_index if isinstance(model_index, list) else ():
+        for result in model.get("results") or () if isinstance(model, dict) else ():
+            for metric in result.get("metrics") or () if isinstance(result, dict) else ():
+                value = metric.get("value") if isinstance(metric, dict) else None
+                if isinstance(value, int | float):
+                    found[str(metric.get("name") or metric.get("type"))] = float(value)
+    return found

@@ -1,0 +1,199 @@
+"""A style out of the pipeline onto the Hub."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from huggingface_hub import CommitInfo
+from PIL import Image
+
+from ..hub.cards import Metric, render_brief_card
+from ..hub.publish import (
+    SAMPLES,
+    complete_card,
+    copy_style,
+    create_repository,
+    read_metrics,
+    upload_style,
+)
+from ..hub.styles import README, THUMBNAIL, shared_landmarks
+from ..processing import ImageInput, load_image
+from .mixing import MixingPipeline
+
+_ASTRONAUT = Path(__file__).parents[1] / "assets" / "astronaut.jpg"
+_THUMBNAIL_SIDE = 384
+_SAMPLE_HEIGHT = 512
+_FACE_SHARE = 0.6  # of the thumbnail's side that the face box takes
+_HUB_OPTIONS = ("repo_id", "commit_message", "private", "token", "create_pr", "revision")
+
+
+class PublishingPipeline(MixingPipeline):
+    """A style that can be published; see `StylePipeline`."""
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        commit_message: str | None = None,
+        token: str | bool | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+        license: str | None = None,
+        description: str | None = None,
+        metrics: Sequence[Metric] = (),
+        samples: Sequence[ImageInput] | None = None,
+        variant: str | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        with_landmarks: bool = True,
+    ) -> CommitInfo:
+        """Publish the style on the Hub, in one commit.
+
+        The repository gets the files of `save_pretrained`, a thumbnail, samples, and the card with
+        the metadata that the Hub reads and the sha256 of every file. Files of an earlier
+        version of the style that are gone now are removed.
+
+        Args:
+            repo_id: `user/name`, or a name in the space of whoever is logged in.
+            private: make the repository private, if it is new.
+            commit_message: of the commit.
+            token: of the Hub; the one that is logged in by default.
+            revision: branch to commit to; `main` by default.
+            create_pr: propose the commit as a pull request.
+            license: identifier such as `cc-by-4.0`; that of the card by default.
+            description: one sentence about the style; that of the card by default.
+            metrics: measured results for the card; those in `folder`/metrics.json, or of the card,
+                by default.
+            samples: photos to show with their drawings; a bundled portrait by default. They become
+                public.
+            variant: `fp16` or `bf16` add a copy of the weights in that type.
+            folder: publish the files of this folder, from which the pipeline was loaded, as they
+                are, and do not save the pipeline.
+            with_landmarks: put the bundled face landmarker beside the style, so that
+                `FaceLandmarker.from_pretrained(repo_id, subfolder="landmarks")` finds it. Pipelines
+                do not download it.
+
+        Returns:
+            The commit, as huggingface_hub describes it.
+
+        Raises:
+            HubError: the Hub refuses or does not answer; nothing was changed there but, at most, an
+                empty repository made.
+            ConfigError: no licence is known, or the style is a blend of outputs.
+            ModelFileError: `folder` or the repository holds pickles or code.
+        """
+        with TemporaryDirectory() as temporary:
+            stage = Path(temporary) / (self.style or repo_id.rpartition("/")[2])
+            stage.mkdir()
+            if folder is not None:
+                copy_style(Path(folder), stage)
+                metrics = metrics or read_metrics(Path(folder))
+            else:
+                self.save_pretrained(stage)
+                if variant is not None:
+                    self.save_pretrained(stage, variant=variant)
+            self._add_card(stage, repo_id, license, description)
+            self._add_pictures(stage, samples)
+            if with_landmarks and self.landmarks is None:
+                target = stage / "landmarks"
+                shutil.copytree(shared_landmarks(), target, dirs_exist_ok=True)
+            settings: dict[str, Any] = {
+                "license": license,
+                "description": description,
+                "metrics": metrics,
+            }
+            complete_card(stage, repo_id, **settings)  # before anything happens on the Hub
+            full = create_repository(repo_id, private=private, token=token)
+            if full != repo_id:
+                complete_card(stage, full, **settings)
+            return upload_style(
+                stage,
+                full,
+                commit_message=commit_message,
+                token=token,
+                revision=revision,
+                create_pr=create_pr,
+            )
+
+    def save_pretrained(
+        self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any
+    ) -> None:
+        """Write the style as a folder; see `StylePipeline.save_pretrained`.
+
+        Args:
+            save_directory: folder; created when missing.
+            *args: passed on.
+            **kwargs: passed on; `push_to_hub=True` publishes with `push_to_hub`, which takes
+                `repo_id` (the folder's name by default), `private`, `commit_message`, `token`,
+                `revision` and `create_pr`.
+        """
+        publish = bool(kwargs.pop("push_to_hub", False))
+        options = {key: kwargs.pop(key) for key in _HUB_OPTIONS if key in kwargs}
+        super().save_pretrained(save_directory, *args, **kwargs)
+        if publish:
+            repo_id = options.pop("repo_id", None) or Path(save_directory).resolve().name
+            self.push_to_hub(repo_id, **options)
+
+    def _add_card(
+        self, folder: Path, repo_id: str, license: str | None, description: str | None
+    ) -> None:
+        card = folder / README
+        if card.is_file():
+            return
+        text = render_brief_card(
+            self.style or repo_id.rpartition("/")[2],
+            license or "unknown",
+            parameters=sum(p.numel() for p in self.generator.parameters()),
+            resolution=self.image_processor.face_size,
+            location=repo_id,
+            description=description or "",
+            mix=self.recipe,
+        )
+        card.write_text(text, "utf-8")
+
+    def _add_pictures(self, folder: Path, photos: Sequence[ImageInput] | None) -> None:
+        """Draw the thumbnail and the samples, unless the folder has them."""
+        thumbnail, samples = folder / THUMBNAIL, folder / SAMPLES
+        if photos is None and thumbnail.is_file() and samples.is_dir():
+            return
+        if photos is not None:
+            shutil.rmtree(samples, ignore_errors=True)
+        samples.mkdir(exist_ok=True)
+        for index, item in enumerate(photos or [_ASTRONAUT]):
+            photo = load_image(item).convert("RGB")
+            drawing, box = self._drawn(photo)
+            if index == 0 and (photos is not None or not thumbnail.is_file()):
+                portrait = drawing.resize((_THUMBNAIL_SIDE,) * 2, Image.Resampling.LANCZOS, box)
+                portrait.save(thumbnail, quality=88)
+            named = isinstance(item, str | os.PathLike) and "://" not in str(item)
+            stem = Path(os.fspath(item)).stem if named else f"sample-{index}"  # type: ignore[arg-type]
+            _beside(photo, drawing).save(samples / f"{stem}.jpg", quality=88)
+
+    def _drawn(self, photo: Image.Image) -> tuple[Image.Image, tuple[float, float, float, float]]:
+        """Draw a photo, and find the square around its largest face."""
+        result = self(photo, on_no_face="ignore")
+        drawing: Image.Image = result.images[0].convert("RGB")
+        side = float(min(drawing.size))
+        x, y = drawing.width / 2, drawing.height / 2
+        if result.faces[0]:
+            left, top, right, bottom = result.faces[0][0].box.tolist()
+            side = min(side, max(right - left, bottom - top) / _FACE_SHARE)
+            x, y = (left + right) / 2, (top + bottom) / 2
+        x = min(max(x, side / 2), drawing.width - side / 2)
+        y = min(max(y, side / 2), drawing.height - side / 2)
+        return drawing, (x - side / 2, y - side / 2, x + side / 2, y + side / 2)
+
+
+def _beside(photo: Image.Image, drawing: Image.Image) -> Image.Image:
+    sheet = Image.new("RGB", (photo.width + drawing.width, drawing.height))
+    sheet.paste(photo, (0, 0))
+    sheet.paste(drawing, (photo.width, 0))
+    if sheet.height > _SAMPLE_HEIGHT:
+        width = round(sheet.width * _SAMPLE_HEIGHT / sheet.height)
+        sheet = sheet.resize((width, _SAMPLE_HEIGHT), Image.Resampling.LANCZOS)
+    return sheet
