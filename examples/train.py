@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ from tps_portrait.hub.styles import locate_style
 from tps_portrait.training import checkpoint, data, step, tracking
 from tps_portrait.training.arguments import TrainingArguments, parse_training_arguments
 from tps_portrait.training.augment import DiscriminatorAugmentation, PhotoAugmentation
+from tps_portrait.training.content import ContentNetwork
 from tps_portrait.training.data import FaceSet
 
 logger = get_logger(__name__)
@@ -93,15 +95,17 @@ def make_networks(args: TrainingArguments, examples: FaceSet) -> step.Networks:
     aligner.template.data.copy_(data.template_of(examples))
     parts = {} if args.local_adversarial_weight else {"regions": ()}
     discriminator = PortraitDiscriminator(PortraitDiscriminatorConfig(**parts))
-    return step.Networks(generator, inverse, discriminator, aligner)
+    content = ContentNetwork.from_file(args.content_network) if args.content_network else None
+    return step.Networks(generator, inverse, discriminator, aligner, content)
 
 
 def to_batch(rows: dict[str, torch.Tensor], augment: PhotoAugmentation) -> step.Batch:
     """Turn a collated batch into float pictures and augment the photos."""
-    photo, landmarks = augment(
+    photo, landmarks, even = augment(
         data.to_float(rows["photo"]), rows["photo_landmarks"], rows["photo_mask"] / 255
     )
-    return step.Batch(photo, landmarks, data.to_float(rows["example"]), rows["example_landmarks"])
+    example = data.to_float(rows["example"])
+    return step.Batch(photo, landmarks, example, rows["example_landmarks"], even)
 
 
 def validation_batch(
@@ -197,6 +201,8 @@ def train(args: TrainingArguments) -> None:
         )
     )
     nets.aligner.to(accelerator.device)
+    if nets.content is not None:
+        nets.content.to(accelerator.device)
     nets.generator, nets.inverse, nets.discriminator = accelerator.prepare(
         nets.generator, nets.inverse, nets.discriminator
     )
@@ -224,7 +230,7 @@ def train(args: TrainingArguments) -> None:
     )
     plain = step.Networks(generator, inverse, discriminator, nets.aligner)
     # Frozen under DDP, D would leave the reducer waiting for gradients: G is judged by the plain D.
-    judged = step.Networks(nets.generator, nets.inverse, discriminator, nets.aligner)
+    judged = replace(nets, discriminator=discriminator)
 
     def optimise(
         terms: step.Terms, optimizer: Any, scheduler: Any, parameters: list[Any], who: str

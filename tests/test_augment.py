@@ -15,6 +15,7 @@ from tps_portrait.training.augment import (
     PhotoAugmentation,
     random_backgrounds,
     random_deformation,
+    random_colour,
     random_light,
     random_similarity,
     replace_background,
@@ -68,6 +69,19 @@ class TestLight:
         torch.testing.assert_close(random_light(photos(), 0.0), photos(), atol=1e-3, rtol=0)
 
 
+class TestColour:
+    def test_follows_brightness_and_drops_colour(self) -> None:
+        torch.manual_seed(0)
+        picture = photos(64)[:1].expand(64, -1, -1, -1) * 0.5
+        changed = random_colour(picture)
+        torch.testing.assert_close(changed.mean(1), picture.mean(1), atol=0.02, rtol=0)
+        grey = (changed.amax(1) - changed.amin(1)).flatten(1).amax(1) < 1e-6
+        assert 0 < grey.sum() < 32
+
+    def test_strength_0_is_the_identity(self) -> None:
+        torch.testing.assert_close(random_colour(photos(), 0.0), photos())
+
+
 class TestBackground:
     def test_person_stays_and_background_goes(self) -> None:
         torch.manual_seed(0)
@@ -91,7 +105,7 @@ class TestBackground:
 
 
 class TestPhotoAugmentation:
-    def run(self, seed: int, strength: float = 1.0) -> tuple[Tensor, Tensor]:
+    def run(self, seed: int, strength: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
         torch.manual_seed(seed)
         masks = torch.ones(2, 1, 64, 64)
         masks[..., :8] = 0
@@ -105,15 +119,27 @@ class TestPhotoAugmentation:
         assert not torch.equal(once[1], other[1])
 
     def test_strength_0_is_the_identity(self) -> None:
-        picture, landmarks = self.run(3, 0.0)
+        picture, landmarks, even = self.run(3, 0.0)
+        assert torch.equal(even, photos())
         assert torch.equal(picture, photos())
         assert torch.equal(landmarks, make_landmarks(2))
 
     def test_range_and_shape(self) -> None:
-        picture, landmarks = self.run(5)
+        picture, landmarks, even = self.run(5)
         assert picture.shape == (2, 3, 64, 64)
         assert landmarks.shape == (2, 68, 2)
         assert picture.abs().max() <= 1
+        assert even.shape == picture.shape
+
+    def test_even_light_has_the_geometry_of_the_photo(self) -> None:
+        torch.manual_seed(0)
+        checks = (torch.rand(8, 1, 16, 16) - 0.5).repeat_interleave(4, 2).repeat_interleave(4, 3)
+        checks = checks.expand(-1, 3, -1, -1).contiguous()
+        picture, _, even = PhotoAugmentation()(checks, make_landmarks(8), torch.ones(8, 1, 64, 64))
+        a, b = (x.mean(1).flatten(1) for x in (picture, even))
+        similar = [torch.corrcoef(torch.stack(pair))[0, 1] for pair in zip(a, b, strict=True)]
+        assert min(similar) > 0.6
+        assert (picture - even).abs().mean() > 0.05
 
 
 class TestDiscriminatorAugmentation:

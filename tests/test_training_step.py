@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from tps_portrait import (
 )
 from tps_portrait.training.arguments import LossWeights, TrainingArguments
 from tps_portrait.training.augment import DiscriminatorAugmentation
+from tps_portrait.training.content import ContentNetwork
 from tps_portrait.training.data import load_faces, to_float
 from tps_portrait.training.step import (
     Batch,
@@ -119,6 +120,17 @@ class TestTerms:
         present = set(g_terms) | set(d_terms)
         assert not present & lost
         assert present >= (ALL_G | ALL_D) - lost - {"d_unaligned_local"}
+
+    def test_content_compares_with_the_reference(self, batch: Batch) -> None:
+        nets = replace(networks(), content=ContentNetwork())
+        args = options(**{**OFF, "content_weight": 1.0}, content_network="given")
+        drawings = draw(nets, batch, args, 0)
+        even = replace(batch, reference=drawings.drawn.detach())
+        augment = DiscriminatorAugmentation(0.0)
+        terms = generator_terms(nets, batch, drawings, args, augment)
+        ideal = generator_terms(nets, even, drawings, args, augment)
+        assert set(terms) == set(ideal) == {"content"}
+        assert ideal["content"] == 0 < terms["content"]
 
     def test_what_is_switched_off_is_not_computed(self, batch: Batch) -> None:
         nets = networks()

@@ -40,6 +40,9 @@ class LossWeights:
     cycle_weight: float = _option(2.0, "Geometry-aware cycle, both ways.")
     invariance_weight: float = _option(2.0, "Deformation invariance G(W(x)) = W(G(x)).")
     anchor_weight: float = _option(8.0, "Colour of large areas stays that of the photo.")
+    content_weight: float = _option(
+        0.0, "Content of the photo stays readable; needs --content_network."
+    )
     r1_weight: float = _option(0.0, "R1 gradient penalty on real examples.")
 
 
@@ -68,6 +71,15 @@ class TrainingArguments(LossWeights):
     pretrained_model_name_or_path: str | None = _option(
         None, "Start from this style's generator (folder, bundled name or Hub id)."
     )
+    anchor_luma: float = _option(0.5, "Share of brightness in the anchor.")
+    anchor_chroma: float = _option(
+        1.0,
+        "Share of colour in the anchor; 0 for a style without colours: contents are compared "
+        "in grey then.",
+    )
+    content_network: str | None = _option(
+        None, "Weights (safetensors) of the network that compares contents."
+    )
     resolution: int = _option(256, "Side of the training pictures, in pixels.")
     train_batch_size: int = _option(4, "Photos per step and device.")
     max_train_steps: int = _option(4000, "Optimiser steps.")
@@ -95,6 +107,7 @@ class TrainingArguments(LossWeights):
     )
     unaligned_every: int = _option(3, "Compute the unaligned and cycle terms every N steps.")
     invariance_every: int = _option(3, "Compute the deformation term every N steps.")
+    content_every: int = _option(2, "Compute the content term every N steps.")
     checkpointing_steps: int = _option(500, "Write a checkpoint every N steps.")
     checkpoints_total_limit: int | None = _option(2, "Keep at most this many checkpoints.")
     resume_from_checkpoint: str | None = _option(
@@ -142,6 +155,11 @@ class TrainingArguments(LossWeights):
                 f"Every loss of the generator is switched off; set one of "
                 f"{', '.join(_GENERATOR_WEIGHTS)} above 0."
             )
+        if self.content_weight and not self.content_network:
+            raise ConfigError(
+                "content_weight needs a network: give --content_network FILE, such as "
+                "examples/data/networks/vgg16_conv3.safetensors, or --content_weight 0."
+            )
         if self.push_to_hub and not self.hub_model_id:
             raise ConfigError("--push_to_hub needs --hub_model_id OWNER/NAME.")
 
@@ -169,7 +187,7 @@ class TrainingArguments(LossWeights):
 _POSITIVE = math.nextafter(0, 1)
 _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("train_batch_size", "max_train_steps", "gradient_accumulation_steps"), 1, math.inf),
-    (("unaligned_every", "invariance_every", "logging_steps"), 1, math.inf),
+    (("unaligned_every", "invariance_every", "content_every", "logging_steps"), 1, math.inf),
     (("checkpointing_steps", "validation_steps", "checkpoints_total_limit"), 1, math.inf),
     (("max_train_samples",), 1, math.inf),
     (("reconstruction_steps", "lr_warmup_steps", "dataloader_num_workers"), 0, math.inf),
@@ -177,6 +195,7 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("photo_augmentation", "discriminator_augmentation"), 0, 1),
     (("adam_beta1", "adam_beta2", "ema_decay"), 0, math.nextafter(1, 0)),
     (("pair_fraction",), _POSITIVE, 1),
+    (("anchor_luma", "anchor_chroma"), 0, math.inf),
     (("learning_rate", "discriminator_learning_rate", "max_grad_norm"), _POSITIVE, math.inf),
 )
 _GENERATOR_WEIGHTS = tuple(item.name for item in fields(LossWeights) if item.name != "r1_weight")

@@ -45,8 +45,25 @@ def random_similarity(
     return warp(images, grid, padding_mode="reflection"), apply_affine(forward, landmarks)
 
 
+def random_colour(photos: Tensor, strength: float = 1.0) -> Tensor:
+    """Change the saturation; sometimes drop colour. The drawing is asked to follow.
+
+    Args:
+        photos: `(B, 3, H, W)` in [-1, 1].
+        strength: 0 to 1.
+
+    Returns:
+        `(B, 3, H, W)` in [-1, 1].
+    """
+    count, device = photos.shape[0], photos.device
+    saturation = 1 + 0.5 * torch.empty(count, 1, 1, 1, device=device).uniform_(-1, 1) * strength
+    mono = (torch.rand(count, 1, 1, 1, device=device) < 0.1 * strength).float()
+    grey = photos.mean(1, keepdim=True)
+    return (grey + (photos - grey) * saturation * (1 - mono)).clamp(-1, 1)
+
+
 def random_light(photos: Tensor, strength: float = 1.0) -> Tensor:
-    """Change exposure, contrast, colour of the light, and its direction; sometimes drop colour.
+    """Change exposure, contrast, colour of the light, and its direction. The drawing forgets it.
 
     Args:
         photos: `(B, 3, H, W)` in [-1, 1].
@@ -67,10 +84,6 @@ def random_light(photos: Tensor, strength: float = 1.0) -> Tensor:
     side = (angle.cos() * xs + angle.sin() * ys) * 0.5 * spread(1, 1, 1).clamp_min(0)
     x = x.clamp_min(1e-4) ** (0.45 * spread(1, 1, 1)).exp()
     x = x * (1 + side) * (1 + 0.12 * spread(3, 1, 1))
-    grey = x.mean(1, keepdim=True)
-    colour = 1 + 0.5 * spread(1, 1, 1)
-    mono = (torch.rand(count, 1, 1, 1, device=x.device) < 0.06 * strength).float()
-    x = grey + (x - grey) * colour * (1 - mono)
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     x = mean + (x - mean) * (1 + 0.3 * spread(1, 1, 1))
     return (x * 2 - 1).clamp(-1, 1)
@@ -147,7 +160,9 @@ class PhotoAugmentation(nn.Module):
         )
 
     @torch.no_grad()
-    def forward(self, photos: Tensor, landmarks: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, photos: Tensor, landmarks: Tensor, masks: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Augment a batch.
 
         Args:
@@ -156,14 +171,16 @@ class PhotoAugmentation(nn.Module):
             masks: `(B, 1, H, W)` in [0, 1].
 
         Returns:
-            Photos and landmarks, of the same shapes.
+            Photos and landmarks, of the same shapes, and the photos in even light: what the
+            drawing shall keep the content and the colours of.
         """
         if self.strength == 0:
-            return photos, landmarks
+            return photos, landmarks, photos
         photos = replace_background(photos, masks, self.backgrounds * self.strength)
         photos, landmarks = random_similarity(photos, landmarks, self.strength)
-        photos = self.camera(random_light(photos, self.strength)).clamp(-1, 1)
-        return photos, landmarks
+        even = random_colour(photos, self.strength)
+        photos = self.camera(random_light(even, self.strength)).clamp(-1, 1)
+        return photos, landmarks, even
 
 
 class DiscriminatorAugmentation(nn.Module):

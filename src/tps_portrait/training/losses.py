@@ -85,8 +85,8 @@ def smooth_regions(pixel_values: Tensor, radius: int | None = None, edge: float 
     return box(slope) * pixel_values + box((1 - slope) * mean)
 
 
-def anchor_loss(drawn: Tensor, photo: Tensor, luma: float = 0.5) -> Tensor:
-    """Keep the colour of large areas: L1 in luma and chroma between 32x32 averages.
+def anchor_loss(drawn: Tensor, photo: Tensor, luma: float = 0.5, chroma: float = 1.0) -> Tensor:
+    """Keep the colour of large areas: L1 between averages, 32x32 of luma and 64x64 of chroma.
 
     Not in the paper. Without it a discriminator may swap hair, skin and background colours for
     whatever the few examples have. What happens inside a cell (lines, shadow edges) is free.
@@ -94,10 +94,17 @@ def anchor_loss(drawn: Tensor, photo: Tensor, luma: float = 0.5) -> Tensor:
     Args:
         drawn: `(B, 3, H, W)` in [-1, 1].
         photo: `(B, 3, H, W)` in [-1, 1].
-        luma: weight of brightness beside that of colour; a style may be lighter than the photo.
+        luma: weight of brightness; a style may be lighter or darker than the photo.
+        chroma: weight of colour; a style may have few colours or none.
     """
-    difference = F.adaptive_avg_pool2d(drawn.float() - photo, 32)
+    difference = F.adaptive_avg_pool2d(drawn.float() - photo, 64)
     red, green, blue = difference.unbind(1)
     brightness = 0.299 * red + 0.587 * green + 0.114 * blue
-    chroma = (blue - brightness).abs() * 0.564 + (red - brightness).abs() * 0.713
-    return luma * brightness.abs().mean() + chroma.mean()
+    colour = (blue - brightness).abs() * 0.564 + (red - brightness).abs() * 0.713
+    return luma * F.avg_pool2d(brightness, 2).abs().mean() + chroma * colour.mean()
+
+
+def grey(pixel_values: Tensor) -> Tensor:
+    """The same picture without colour, `(B, 3, H, W)`: luma of ITU-R BT.601."""
+    weights = pixel_values.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    return (pixel_values * weights).sum(1, keepdim=True).expand_as(pixel_values)

@@ -19,6 +19,7 @@ from ..ops.tps import warp
 from . import losses
 from .arguments import TrainingArguments
 from .augment import DiscriminatorAugmentation, random_deformation
+from .content import ContentNetwork, content_loss
 
 
 @dataclass
@@ -29,16 +30,22 @@ class Networks:
     inverse: nn.Module
     discriminator: nn.Module
     aligner: TPSAligner
+    content: ContentNetwork | None = None
 
 
 @dataclass
 class Batch:
-    """Photos and examples `(B, 3, R, R)` in [-1, 1] with landmarks `(B, 68, 2)` in [-1, 1]."""
+    """Photos and examples `(B, 3, R, R)` in [-1, 1] with landmarks `(B, 68, 2)` in [-1, 1].
+
+    `reference` is the photo before its light was changed, whose content and colours the drawing
+    shall keep; the photo itself if not given.
+    """
 
     photo: Tensor
     photo_landmarks: Tensor
     example: Tensor
     example_landmarks: Tensor
+    reference: Tensor | None = None
 
 
 @dataclass
@@ -55,6 +62,7 @@ class Drawings:
     example_visible: Tensor | None = None
     drawn_warped: Tensor | None = None
     warped_drawn: Tensor | None = None
+    compare_content: bool = False
 
 
 Terms = dict[str, Tensor]
@@ -72,6 +80,7 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
     x, p, y, q = batch.photo, batch.photo_landmarks, batch.example, batch.example_landmarks
     aligner, size = nets.aligner, (x.shape[-2], x.shape[-1])
     result = Drawings(drawn=nets.generator(x))
+    result.compare_content = bool(args.content_weight) and step % args.content_every == 0
     with torch.no_grad():
         if args.global_adversarial_weight:
             result.aligned_example = aligner.align(y, q, p)
@@ -97,7 +106,7 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
 
 def reconstruction_terms(nets: Networks, batch: Batch) -> Terms:
     """Warm-up: G repeats the smoothed photo, F the photo, so that both start from a face."""
-    smooth = losses.smooth_regions(batch.photo)
+    smooth = losses.smooth_regions(batch.photo if batch.reference is None else batch.reference)
     return {
         "reconstruction": F.l1_loss(nets.generator(batch.photo), smooth),
         "reconstruction_inverse": F.l1_loss(nets.inverse(smooth), batch.photo),
@@ -168,8 +177,21 @@ def generator_terms(
         )
     if drawings.drawn_warped is not None and drawings.warped_drawn is not None:
         terms["invariance"] = losses.invariance_loss(drawings.drawn_warped, drawings.warped_drawn)
+    reference = batch.photo if batch.reference is None else batch.reference
+    if not args.anchor_chroma:
+        reference = losses.grey(reference)
     if args.anchor_weight:
-        terms["anchor"] = losses.anchor_loss(drawings.drawn, batch.photo)
+        terms["anchor"] = losses.anchor_loss(
+            drawings.drawn, reference, args.anchor_luma, args.anchor_chroma
+        )
+    if nets.content is not None and drawings.compare_content:
+        terms["content"] = content_loss(
+            nets.content,
+            drawings.drawn,
+            reference,
+            nets.aligner.crop_regions(drawings.drawn, batch.photo_landmarks),
+            nets.aligner.crop_regions(reference, batch.photo_landmarks),
+        )
     return terms
 
 
@@ -192,6 +214,7 @@ def weighted_sum(terms: Terms, args: TrainingArguments) -> Tensor:
         "cycle_example": args.cycle_weight,
         "invariance": args.invariance_weight,
         "anchor": args.anchor_weight,
+        "content": args.content_weight,
         "d_r1": args.r1_weight,
         "reconstruction": 10.0,
         "reconstruction_inverse": 10.0,
