@@ -15,6 +15,8 @@ from .records import Crop
 # size or quality, they lie within 0.011 and 0.03.
 _MEAN_SHIFT = 0.012
 _LARGEST_SHIFT = 0.035
+# Side in the picture below which landmarks scatter more, in inverse proportion.
+_SURE_SIDE = 100.0
 _BITS = np.array([bin(byte).count("1") for byte in range(256)], dtype=np.uint16)
 
 
@@ -42,6 +44,7 @@ def find_duplicates(crops: Sequence[Crop], limit: float) -> dict[int, int]:
     points = torch.tensor([crop.landmarks for crop in crops])
     flipped = flip_landmarks(points).numpy()
     straight = points.numpy()
+    slack = np.maximum(1.0, _SURE_SIDE / np.array([crop.side for crop in crops]))
     most = limit * hashes.shape[1] * 8
     kept: list[int] = []
     replaced: dict[int, int] = {}
@@ -51,6 +54,7 @@ def find_duplicates(crops: Sequence[Crop], limit: float) -> dict[int, int]:
             differing = _BITS[theirs[rivals] ^ hashes[index]].sum(1)
             close = rivals[differing <= most]
             shifts = np.linalg.norm(landmarks[close] - straight[index], axis=-1)
+            shifts = shifts / np.maximum(slack[close], slack[index])[:, None]
             same = close[(shifts.mean(1) <= _MEAN_SHIFT) & (shifts.max(1) <= _LARGEST_SHIFT)]
             if len(same):
                 replaced[index] = int(same[0])

@@ -23,7 +23,7 @@ class PrepareOptions:
             `None`, as training has it.
         faces: which faces of a picture are taken; see `FacePolicy`.
         min_sharpness: least sharpness of the face, see `quality.sharpness`. Sharp photographs have
-            0.5 to 1; 0.16 is a blur with a standard deviation of 1/85 of the crop. 0 takes all.
+            0.6 to 1.1; 0.16 is a blur with a standard deviation of 1/85 of the crop. 0 takes all.
         max_outside: largest share of a crop that may lie outside of the picture, in [0, 1].
         duplicates: crops that differ in at most this share of their hash's bits, and in little of
             their landmarks, are near-duplicates; 0 finds exact copies only. Copies of a photograph
