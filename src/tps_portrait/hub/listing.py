@@ -166,7 +166,7 @@ def cached_styles(
         revision: branch, tag or commit; `main`, or else the newest, by default.
     """
     try:
-        repositories = scan_cache_dir(cache_dir).repos
+        repositories = scan_cache_dir(cache_dir or constants.HF_HUB_CACHE).repos
     except (CacheNotFound, ValueError):
         return []
     found = []

@@ -14,7 +14,7 @@ from ..errors import ConfigError, HubError, ModelFileError, StyleNotFoundError, 
 from .cards import Metric, model_index, style_tags
 from .download import refuse_unsafe
 from .pins import METADATA_KEY, join_card, own_metadata, pin_files, split_card
-from .remote import Token, explain, get_json, hub_api
+from .remote import Token, endpoint, explain, get_json, hub_api
 from .styles import (
     COMPONENTS,
     CONFIG,
@@ -150,7 +150,7 @@ def complete_card(
         "tags": list(dict.fromkeys((*kept, *style_tags(style)))),
     }
     if (folder / THUMBNAIL).is_file():
-        metadata["thumbnail"] = THUMBNAIL
+        metadata["thumbnail"] = f"{endpoint()}/{repo_id}/resolve/main/{THUMBNAIL}"
     if "/" in str(config.get("base") or ""):
         metadata["base_model"] = config["base"]
     if metrics:

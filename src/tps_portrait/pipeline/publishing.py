@@ -120,6 +120,21 @@ class PublishingPipeline(MixingPipeline):
                 create_pr=create_pr,
             )
 
+    def thumbnail(self, photo: ImageInput | None = None, side: int = 384) -> Image.Image:
+        """Draw the square around the largest face of a photo.
+
+        Args:
+            photo: see `TPSPortraitPipeline.__call__`; a bundled portrait by default.
+            side: of the result in pixels.
+
+        Returns:
+            A picture (side, side), RGB.
+
+        Raises:
+            InputImageError: the photo cannot be read.
+        """
+        return self._drawn(load_image(photo or _ASTRONAUT).convert("RGB"), side)[1]
+
     def save_pretrained(
         self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any
     ) -> None:
@@ -166,27 +181,27 @@ class PublishingPipeline(MixingPipeline):
         samples.mkdir(exist_ok=True)
         for index, item in enumerate(photos or [_ASTRONAUT]):
             photo = load_image(item).convert("RGB")
-            drawing, box = self._drawn(photo)
+            drawing, portrait = self._drawn(photo, _THUMBNAIL_SIDE)
             if index == 0 and (photos is not None or not thumbnail.is_file()):
-                portrait = drawing.resize((_THUMBNAIL_SIDE,) * 2, Image.Resampling.LANCZOS, box)
                 portrait.save(thumbnail, quality=88)
             named = isinstance(item, str | os.PathLike) and "://" not in str(item)
             stem = Path(os.fspath(item)).stem if named else f"sample-{index}"  # type: ignore[arg-type]
             _beside(photo, drawing).save(samples / f"{stem}.jpg", quality=88)
 
-    def _drawn(self, photo: Image.Image) -> tuple[Image.Image, tuple[float, float, float, float]]:
-        """Draw a photo, and find the square around its largest face."""
+    def _drawn(self, photo: Image.Image, side: int) -> tuple[Image.Image, Image.Image]:
+        """Draw a photo, and cut the square around its largest face."""
         result = self(photo, on_no_face="ignore")
         drawing: Image.Image = result.images[0].convert("RGB")
-        side = float(min(drawing.size))
+        length = float(min(drawing.size))
         x, y = drawing.width / 2, drawing.height / 2
         if result.faces[0]:
             left, top, right, bottom = result.faces[0][0].box.tolist()
-            side = min(side, max(right - left, bottom - top) / _FACE_SHARE)
+            length = min(length, max(right - left, bottom - top) / _FACE_SHARE)
             x, y = (left + right) / 2, (top + bottom) / 2
-        x = min(max(x, side / 2), drawing.width - side / 2)
-        y = min(max(y, side / 2), drawing.height - side / 2)
-        return drawing, (x - side / 2, y - side / 2, x + side / 2, y + side / 2)
+        x = min(max(x, length / 2), drawing.width - length / 2)
+        y = min(max(y, length / 2), drawing.height - length / 2)
+        box = (x - length / 2, y - length / 2, x + length / 2, y + length / 2)
+        return drawing, drawing.resize((side, side), Image.Resampling.LANCZOS, box)
 
 
 def _beside(photo: Image.Image, drawing: Image.Image) -> Image.Image:
