@@ -54,6 +54,7 @@ OUTSIDE = {
     "_diffusers": {"diffusers"},
     "pipeline": HUGGING_FACE | {"PIL", "diffusers", "tqdm"},
     "preparation": HUGGING_FACE | {"PIL"},
+    "video": HUGGING_FACE | {"av"},
     "cli": HUGGING_FACE | {"PIL", "diffusers", "tqdm", "rich"},
     "training": HUGGING_FACE | TRAINING,
 }

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .models.landmarks import Face, FaceLandmarker, FaceLandmarkerConfig
     from .pipeline import TPSPortraitPipeline, TPSPortraitPipelineOutput
     from .processing import PortraitImageProcessor
+    from .video import VideoStylizer
 
 _EXPORTS = {
     "errors": (
@@ -59,6 +60,7 @@ _EXPORTS = {
     "models.landmarks": ("Face", "FaceLandmarker", "FaceLandmarkerConfig"),
     "pipeline": ("TPSPortraitPipeline", "TPSPortraitPipelineOutput"),
     "processing": ("PortraitImageProcessor",),
+    "video": ("VideoStylizer",),
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 

@@ -6,7 +6,7 @@ import contextlib
 import glob
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,13 @@ WRITABLE = {
     ".tiff": "TIFF",
     ".webp": "WEBP",
 }
+VIDEOS = frozenset(
+    {".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
+)
+"""Endings of files that are taken for videos."""
+
+# Those of `tps_portrait.video.segments.WRITABLE`, which needs torch; a test compares them.
+WRITABLE_VIDEOS = frozenset({".m4v", ".mkv", ".mov", ".mp4", ".webm"})
 _NO_ALPHA = frozenset({"BMP", "JPEG"})
 
 
@@ -95,8 +102,19 @@ def _expand(item: str, *, needed: bool) -> list[str]:
     return pictures
 
 
+def is_video(source: str) -> bool:
+    """Tell by its ending whether an input is a video file."""
+    return not is_url(source) and Path(source).suffix.lower() in VIDEOS
+
+
 def plan_outputs(
-    sources: Sequence[str], out: str, *, label: str, suffix: str = ".png", overwrite: bool = False
+    sources: Sequence[str],
+    out: str,
+    *,
+    label: str,
+    suffix: str = ".png",
+    overwrite: bool = False,
+    formats: Collection[str] = tuple(WRITABLE),
 ) -> list[Job]:
     """Decide where every result goes and check that it can be written, before any work is done.
 
@@ -107,6 +125,7 @@ def plan_outputs(
         label: added to the names of files in a folder: `me.jpg` becomes `me-<label>.png`.
         suffix: ending of files in a folder.
         overwrite: replace results that exist. Inputs are never replaced.
+        formats: endings that a single output file may have.
 
     Returns:
         One job for each source.
@@ -126,10 +145,10 @@ def plan_outputs(
                 f"{out} is one file, but there are {len(sources)} pictures. Give a folder: -o "
                 f"{path.with_suffix('')}/"
             )
-        if path.suffix.lower() not in WRITABLE:
+        if path.suffix.lower() not in formats:
             raise OutputError(
                 f"Cannot write {out}: {path.suffix} is not a format that is written. Use one of "
-                f"{', '.join(sorted(WRITABLE))}."
+                f"{', '.join(sorted(formats))}."
             )
     _refuse_losses(sources, targets, overwrite)
     _check_writable(folder)

@@ -1,16 +1,17 @@
-"""`tps-portrait stylize`: photos in, drawn portraits out."""
+"""`tps-portrait stylize`: photos and videos in, drawn portraits out."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputImageError, LandmarkError, OutputError
-from .files import WRITABLE, Job, collect_inputs, plan_outputs, save_picture
+from . import video
+from .drawing import add_drawing_options
+from .files import WRITABLE, Job, collect_inputs, is_video, plan_outputs, save_picture
 from .runtime import load_pipeline, one_line, quiet_libraries
 
 if TYPE_CHECKING:
@@ -19,25 +20,6 @@ if TYPE_CHECKING:
     from ..pipeline import TPSPortraitPipeline
 
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
-
-def _number(low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = float(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"must be from {low:g} to {high:g}, got {text}")
-        return value
-
-    parse.__name__ = "number"
-    return parse
-
-
-def _size(text: str) -> int:
-    if not text.isdecimal() or not 32 <= int(text) <= 8192:
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number of pixels from 32 to 8192, got {text}"
-        )
-    return int(text)
 
 
 def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
@@ -50,54 +32,16 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "stylize",
         parents=[common],
-        help="draw photos in a style",
-        description="Draw photos in a style. Pictures that cannot be read are reported and "
-        "skipped; the exit status is then 1. Inputs are never overwritten.",
+        help="draw photos and videos in a style",
+        description="Draw photos and videos in a style. Inputs that cannot be read are reported "
+        "and skipped; the exit status is then 1. Inputs are never overwritten. A video keeps its "
+        "sound; when its drawing was interrupted, the same command goes on with it.",
     )
     parser.add_argument("inputs", nargs="+", metavar="IN", help="file, glob, folder or URL")
     parser.add_argument(
-        "-o", "--output", required=True, metavar="OUT", help="file (for one picture) or folder"
+        "-o", "--output", required=True, metavar="OUT", help="file (for one input) or folder"
     )
-    parser.add_argument(
-        "--style", default="animation", help="bundled name, folder or Hub id (default: animation)"
-    )
-    parser.add_argument(
-        "--strength",
-        metavar="X",
-        type=_number(0, 1),
-        default=1.0,
-        help="0 is the photo, 1 the drawing (default: 1)",
-    )
-    parser.add_argument(
-        "--geometry-strength",
-        metavar="X",
-        type=_number(0, 1),
-        default=0.0,
-        help="move the face toward the style's mean face, 0 to 1 (default: 0)",
-    )
-    parser.add_argument(
-        "--size",
-        type=_size,
-        metavar="PX",
-        help="longest side at which the picture as a whole is drawn; the result always has the "
-        "photo's size (default: the style's)",
-    )
-    parser.add_argument(
-        "--face-size",
-        type=_size,
-        metavar="PX",
-        help="side at which a face is drawn (default: the style's)",
-    )
-    parser.add_argument(
-        "--mode",
-        choices=("face", "frame"),
-        default="face",
-        help="draw faces one by one over the drawn picture, or only the picture as a whole "
-        "(default: face)",
-    )
-    parser.add_argument(
-        "--device", default="auto", help="cpu, cuda, cuda:1, mps, … (default: the fastest here)"
-    )
+    add_drawing_options(parser)
     parser.add_argument(
         "--side-by-side", action="store_true", help="put the photo to the left of the drawing"
     )
@@ -108,6 +52,7 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
         help="format of files in an output folder (default: png)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace results that exist")
+    video.add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -124,10 +69,13 @@ def run(options: argparse.Namespace) -> int:
         InputImageError: a glob or folder holds no picture.
         OutputError: the results cannot be written where they should go.
         StyleNotFoundError: there is no such style.
-        ConfigError: the device cannot be used.
+        ConfigError: the device cannot be used, or an option does not fit the inputs.
     """
+    sources = collect_inputs(options.inputs)
+    if any(is_video(source) for source in sources):
+        return video.run(options, sources)
     jobs = plan_outputs(
-        collect_inputs(options.inputs),
+        sources,
         options.output,
         label=Path(options.style).name,
         suffix=f".{options.format}",
