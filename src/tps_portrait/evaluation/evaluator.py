@@ -44,7 +44,7 @@ def evaluate(
         stylize: what draws: a list of `(3, S, S)` uint8 pictures in, drawings of the same size out.
         photos: what is drawn.
         examples: pictures in the style, best such that it was not trained on.
-        landmarker: finds faces in photos and drawings.
+        landmarker: finds faces in photos and drawings; the other networks run where it is.
         truth: the right drawing of photos, by their index, as `read_truth` gives it.
         generator: the network whose cost is measured; its metrics are left out without it.
         name: of the style, for the report.
@@ -66,7 +66,9 @@ def evaluate(
         )
     report = Report(name=name, dataset=photos.label, pictures=list(photos.names))
     say = on_progress or (lambda step: None)
-    mobile, sface = (_network(key, report, options) for key in ("mobilenet_v2", "sface"))
+    mobile, sface = (
+        _network(key, report, options, landmarker.device) for key in ("mobilenet_v2", "sface")
+    )
     say("drawing")
     drawings = _draw(stylize, photos.images, options.batch_size)
     evaluation = Evaluation(report, photos, drawings, dict(truth or {}))
@@ -89,9 +91,11 @@ def evaluate(
     return evaluation
 
 
-def _network(name: str, report: Report, options: EvaluationOptions) -> nn.Module | None:
+def _network(
+    name: str, report: Report, options: EvaluationOptions, device: torch.device
+) -> nn.Module | None:
     try:
-        return load_network(name, options.networks)
+        return load_network(name, options.networks).to(device)
     except ModelFileError as error:
         if not options.skip_missing:
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -79,7 +79,7 @@ def render_html(report: Report, pictures: Sequence[Sequence[str]]) -> str:
         f"<p>{len(report.pictures)} photos of {html.escape(report.dataset)}. Intervals: 95 %. "
         "Each case: photo, drawing, and the right drawing where there is one.</p>",
         _table(report),
-        *_notes(report),
+        *_notes("Left out", report.skipped),
         *_section("Worst first, all metrics together", overall[:_CASES], report, pictures),
         *_section("Best, all metrics together", overall[::-1][:_CASES], report, pictures),
     ]
@@ -90,6 +90,7 @@ def render_html(report: Report, pictures: Sequence[Sequence[str]]) -> str:
         parts += _section(f"{name}: worst", order[:_CASES], report, pictures, name)
         parts += _section(f"{name}: best", order[::-1][:_CASES], report, pictures, name)
     parts += _section("All, worst first", overall, report, pictures)
+    parts += _notes("How it was measured", report.settings)
     return "\n".join([*parts, "</body></html>"]) + "\n"
 
 
@@ -130,16 +131,13 @@ def _histogram(values: Sequence[float]) -> str:
     )
 
 
-def _notes(report: Report) -> list[str]:
-    parts = []
-    for title, notes in (("Left out", report.skipped), ("How it was measured", report.settings)):
-        if notes:
-            lines = "".join(
-                f"<li>{html.escape(str(key))}: {html.escape(str(value))}</li>"
-                for key, value in notes.items()
-            )
-            parts.append(f"<h2>{title}</h2><ul>{lines}</ul>")
-    return parts
+def _notes(title: str, notes: Mapping[str, object]) -> list[str]:
+    if not notes:
+        return []
+    lines = "".join(
+        f"<li>{html.escape(key)}: {html.escape(str(value))}</li>" for key, value in notes.items()
+    )
+    return [f"<h2>{title}</h2><ul>{lines}</ul>"]
 
 
 def _section(

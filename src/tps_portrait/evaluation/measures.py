@@ -45,6 +45,8 @@ def measure_fidelity(
         )
     try:
         inception = load_inception(options.networks)
+        if mobile is not None:
+            inception.to(next(mobile.parameters()).device)
         describers["inception_v3"] = lambda images: inception_features(
             inception, images, batch_size=options.batch_size
         )
