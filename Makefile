@@ -19,7 +19,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types docs clean
+.PHONY: help demo test lint format types site docs app test-app clean
 
 help: ## Say what the targets do
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -42,12 +42,20 @@ format: $(VENV)/.installed-dev ## Fix style and formatting
 types: $(VENV)/.installed-dev ## Check types, strictly
 	$(BIN)/mypy
 
-docs: $(VENV)/.installed-dev ## Build the site into docs/_build/html, run its code, check the docstrings
+site: $(VENV)/.installed-dev ## Build the documentation into docs/_build/html; warnings are errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+docs: site ## ... and run the code of README and documentation, check the docstrings
 	$(BIN)/python -m pytest tests/test_docs.py tests/test_public_api.py tests/test_defaults.py $(PYTEST_ARGS)
 
+app: $(VENV)-app/.installed ## Serve the demo app on http://127.0.0.1:7860
+	$(VENV)-app/bin/python examples/app/app.py
+
+test-app: $(VENV)-app/.installed ## Test the app, over HTTP and in Chromium where there is one
+	$(VENV)-app/bin/python -m pytest tests/test_app.py $(PYTEST_ARGS)
+
 clean: ## Remove the environment and what the targets wrote
-	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-app out build dist .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -60,3 +68,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) $(CONSTRAINTS) $(PIP_ARGS) -e ".[dev]"
 	@touch $(VENV)/.installed $@
+
+# gradio wants an older Pillow than the rest is tested with: its environment lies over the other.
+$(VENV)-app/.installed: examples/app/requirements.txt $(VENV)/.installed-dev
+	rm -rf $(VENV)-app
+	$(PYTHON) -m venv $(VENV)-app
+	$(BIN)/python -c "import site; print(f'import site; site.addsitedir({site.getsitepackages()[0]!r})')" \
+	  > "$$($(VENV)-app/bin/python -c 'import site; print(site.getsitepackages()[0])')/base.pth"
+	grep -vi '^pillow==' constraints.txt > $(VENV)-app/constraints.txt
+	$(VENV)-app/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
+	  -c $(VENV)-app/constraints.txt -r examples/app/requirements.txt "playwright>=1.55"
+	@touch $@

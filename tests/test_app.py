@@ -1,0 +1,370 @@
+"""examples/app as a Space runs it: assembled, served, used over HTTP and in a real browser.
+
+Needs gradio, for which `make test-app` makes an environment; the browser tests need Chromium.
+With TPS_PORTRAIT_SCREENSHOTS=docs/assets they also write the pictures of the documentation.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image, ImageChops, ImageStat
+
+from conftest import ASTRONAUT
+from faces import EXAMPLES
+from tps_portrait.hub.styles import bundled_styles
+
+gradio_client = pytest.importorskip(
+    "gradio_client", reason="gradio is not installed: `make test-app` runs these tests"
+)
+
+ROOT = Path(__file__).parents[1]
+APP = ROOT / "examples" / "app"
+SCREENSHOTS = os.environ.get("TPS_PORTRAIT_SCREENSHOTS")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+
+
+@dataclass
+class Served:
+    """A running app."""
+
+    url: str
+    files: Path
+    process: subprocess.Popen[str]
+    folder: Path
+
+    def pictures(self) -> list[Path]:
+        """Everything that it holds on disk at the moment."""
+        # Libraries may leave files of their own beside this folder; no picture is in those.
+        folders = self.files.glob("tps-portrait-app-*")
+        return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+
+
+def assemble(folder: Path) -> Path:
+    """Write the Space as people publish it."""
+    command = [sys.executable, str(APP / "make_space.py"), str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+def serve(space: Path, files: Path) -> Served:
+    """Start the app of a Space on a free port and wait until it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    files.mkdir()
+    environment = {
+        **os.environ,
+        "GRADIO_SERVER_PORT": str(port),
+        "TMPDIR": str(files),
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    # Its own copy of the library, whatever the tests run with.
+    environment.pop("PYTHONPATH", None)
+    process = subprocess.Popen(
+        [sys.executable, "app.py"],
+        cwd=space,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    told = []
+    for line in process.stdout:
+        told.append(line)
+        if "Running on local URL" in line:
+            break
+    else:
+        pytest.fail("".join(told))
+    return Served(f"http://127.0.0.1:{port}", files, process, space)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The assembled Space, served; stopped with SIGTERM, after which no file may be left."""
+    work = tmp_path_factory.mktemp("space")
+    served = serve(assemble(work / "space"), work / "files")
+    yield served
+    served.process.send_signal(signal.SIGTERM)
+    served.process.communicate(timeout=60)
+    assert not served.pictures()
+
+
+@pytest.fixture(scope="module")
+def client(app: Served, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    downloads = tmp_path_factory.mktemp("downloads")
+    return gradio_client.Client(app.url, verbose=False, download_files=str(downloads))
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Path]:
+    """Ten examples of a style; test data has no more, so they are taken from the examples."""
+    return sorted(EXAMPLES.glob("*.jpg"))[:10]
+
+
+def upload(path: Path) -> Any:
+    return gradio_client.handle_file(str(path))
+
+
+def distance(first: Image.Image, second: Image.Image) -> float:
+    """Mean absolute difference in grey levels, at the smaller size."""
+    second = second.convert("RGB").resize(first.size)
+    return ImageStat.Stat(ImageChops.difference(first.convert("RGB"), second).convert("L")).mean[0]
+
+
+class TestSpace:
+    def test_front_matter(self) -> None:
+        text = (APP / "README.md").read_text("utf-8")
+        front = yaml.safe_load(text.split("---\n")[1])
+        pins = dict(
+            line.split("==")
+            for line in (APP / "requirements.txt").read_text("utf-8").split()
+            if "==" in line
+        )
+        assert front["sdk"] == "gradio"
+        assert front["sdk_version"] == pins["gradio"]
+        assert (APP / front["app_file"]).is_file()
+        assert len(front["short_description"]) <= 60
+
+    def test_every_requirement_is_pinned(self) -> None:
+        lines = (APP / "requirements.txt").read_text("utf-8").splitlines()
+        named = [line for line in lines if not line.startswith(("#", "--"))]
+        assert all(re.fullmatch(r"[\w-]+==[\d.]+", line) for line in named)
+        pyproject = (ROOT / "pyproject.toml").read_text("utf-8")
+        block = pyproject.split("dependencies = [")[1].split("]")[0]
+        needed = set(re.findall(r'"([\w-]+)', block))
+        assert needed <= {line.split("==")[0] for line in named}
+
+    def test_needs_only_its_own_folder(self, app: Served) -> None:
+        code = "import tps_portrait; print(tps_portrait.__file__)"
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=app.folder, capture_output=True, text=True, check=True
+        )
+        assert Path(done.stdout.strip()).is_relative_to(app.folder)
+
+    def test_refuses_to_overwrite(self, app: Served) -> None:
+        command = [sys.executable, str(APP / "make_space.py"), str(app.folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "exists already" in done.stderr
+
+
+class TestOverHTTP:
+    def test_draws_at_full_size(self, client: Any) -> None:
+        style = bundled_styles()[0]
+        pair, file = client.predict(upload(ASTRONAUT), style, 1.0, 0.0, api_name="/draw")
+        photo, drawing = Image.open(ASTRONAUT), Image.open(file["value"])
+        assert drawing.format == "PNG"
+        assert drawing.size == photo.size
+        assert distance(photo, drawing) > 3
+        assert distance(photo, Image.open(pair[0])) < 3
+        assert distance(drawing, Image.open(pair[1])) < 3
+
+    def test_strength_and_geometry(self, client: Any) -> None:
+        style, photo = bundled_styles()[0], Image.open(ASTRONAUT)
+        _, none = client.predict(upload(ASTRONAUT), style, 0.0, 0.0, api_name="/draw")
+        _, bent = client.predict(upload(ASTRONAUT), style, 0.0, 1.0, api_name="/draw")
+        assert distance(photo, Image.open(none["value"])) == 0
+        assert distance(photo, Image.open(bent["value"])) > 0.1
+
+    def test_all_styles(self, client: Any) -> None:
+        shown = client.predict(upload(ASTRONAUT), 1.0, 0.0, api_name="/all_styles")
+        assert [item["caption"] for item in shown] == bundled_styles()
+
+    @pytest.mark.parametrize(
+        ("name", "content", "reason"),
+        [
+            ("letter.png", b"Dear Sir or Madam, " * 20, "not a picture"),
+            ("cut.jpg", ASTRONAUT.read_bytes()[:9000], "cannot be drawn"),
+            ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+        ],
+    )
+    def test_refuses_what_is_no_picture(
+        self, client: Any, tmp_path: Path, name: str, content: bytes, reason: str
+    ) -> None:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(Exception, match=reason) as caught:
+            client.predict(upload(tmp_path / name), bundled_styles()[0], 1.0, 0.0, api_name="/draw")
+        assert "tmp" not in str(caught.value)
+
+    def test_refuses_large_pictures(self, client: Any, tmp_path: Path) -> None:
+        Image.new("L", (6000, 5000)).save(tmp_path / "poster.png")
+        with pytest.raises(Exception, match="30 megapixels"):
+            client.predict(
+                upload(tmp_path / "poster.png"), bundled_styles()[0], 1.0, 0.0, api_name="/draw"
+            )
+
+    def test_refuses_large_files(self, client: Any, app: Served, tmp_path: Path) -> None:
+        (tmp_path / "large.jpg").write_bytes(ASTRONAUT.read_bytes() + bytes(21_000_000))
+        with pytest.raises(Exception, match=r"413|exceeds"):
+            client.predict(
+                upload(tmp_path / "large.jpg"), bundled_styles()[0], 1.0, 0.0, api_name="/draw"
+            )
+        assert all(path.stat().st_size < 20_000_000 for path in app.pictures())
+
+    def test_asks_for_a_picture(self, client: Any) -> None:
+        with pytest.raises(Exception, match="Choose a picture first"):
+            client.predict(None, bundled_styles()[0], 1.0, 0.0, api_name="/draw")
+
+    def test_refuses_small_sets_and_other_files(
+        self, client: Any, pictures: list[Path], tmp_path: Path
+    ) -> None:
+        base = bundled_styles()[0]
+        nine = [upload(path) for path in pictures[:9]]
+        with pytest.raises(Exception, match="10 to 100 pictures"):
+            client.predict(nine, base, 4, None, api_name="/train")
+        (tmp_path / "notes.txt").write_text("not a face")
+        with pytest.raises(Exception, match=r"notes\.txt is not a picture"):
+            client.predict(
+                [*nine, upload(tmp_path / "notes.txt")], base, 4, None, api_name="/train"
+            )
+
+    def test_trains(self, client: Any, app: Served, pictures: list[Path]) -> None:
+        job = client.submit(
+            [upload(path) for path in pictures], bundled_styles()[0], 4, None, api_name="/train"
+        )
+        status, _, pair, archive, *_ = job.result(timeout=300)
+        assert status.startswith("Done: 4 steps")
+        assert any("Looking for faces" in told[0] for told in job.outputs())
+        assert len(pair) == 2
+        assert Path(archive["value"]).stat().st_size > 1_000_000
+        assert not list(app.files.rglob("style-*")), "the pictures of the training were kept"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: `make test-app` has it"
+    )
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                *("--no-sandbox", "--disable-gpu", "--use-fake-ui-for-media-stream"),
+                "--use-fake-device-for-media-stream",
+            ],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Any, app: Served) -> Iterator[Any]:
+    context = browser.new_context(
+        viewport={"width": 1180, "height": 1000}, permissions=["clipboard-read", "clipboard-write"]
+    )
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(app.url)
+    page.get_by_role("button", name="Draw", exact=True).wait_for()
+    yield page
+    context.close()
+
+
+def snap(page: Any, name: str) -> None:
+    """Keep a picture for the documentation, if asked to."""
+    if SCREENSHOTS:
+        page.wait_for_timeout(1500)
+        page.screenshot(
+            path=str(ROOT / SCREENSHOTS / f"{name}.jpg"), type="jpeg", quality=85, full_page=True
+        )
+
+
+def choose_photo(page: Any, path: Path) -> None:
+    page.locator("#photo input[type=file]").set_input_files(str(path))
+
+
+class TestInChromium:
+    def test_draws_compares_and_downloads(self, page: Any) -> None:
+        assert page.locator("#thumbnails img").count() == len(bundled_styles())
+        choose_photo(page, ASTRONAUT)
+        shown = page.locator("#slider img")
+        shown.nth(1).wait_for()
+        with page.expect_download() as caught:
+            page.locator("#download").click()
+        drawing = Image.open(caught.value.path())
+        assert drawing.size == Image.open(ASTRONAUT).size
+        page.get_by_role("button", name="All styles").click()
+        page.locator("#grid img").nth(len(bundled_styles()) - 1).wait_for()
+        snap(page, "app-draw")
+
+    def test_the_strength_slider_draws_again(self, page: Any) -> None:
+        choose_photo(page, ASTRONAUT)
+        shown = page.locator("#slider img")
+        shown.nth(1).wait_for()
+        before = shown.nth(1).get_attribute("src")
+        knob = page.get_by_label("number input for Strength: photo to drawing")
+        knob.fill("0.3")
+        knob.press("Enter")
+        page.get_by_role("button", name="Draw", exact=True).click()
+        page.wait_for_function(
+            "src => document.querySelectorAll('#slider img')[1]?.getAttribute('src') !== src",
+            arg=before,
+        )
+
+    def test_camera(self, page: Any) -> None:
+        """Chromium's fake camera has no face in it: the frame is drawn as a whole."""
+        page.locator("#photo").get_by_label("Capture from camera").click()
+        page.locator("#photo").get_by_text("Click to Access Webcam").click()
+        page.wait_for_function("document.querySelector('#photo video')?.videoWidth > 0")
+        page.locator("#photo").get_by_label("capture photo").click()
+        page.locator("#slider img").nth(1).wait_for()
+        page.get_by_text("No face was found").first.wait_for()
+
+    def test_refuses_a_text_file_politely(self, page: Any, tmp_path: Path) -> None:
+        letter = tmp_path / "letter.png"
+        letter.write_bytes(b"Dear Sir or Madam, " * 20)
+        choose_photo(page, letter)
+        page.get_by_text("is not a picture that can be read here").first.wait_for()
+        assert page.get_by_text("Traceback").count() == 0
+
+    def test_training_can_be_cancelled(self, page: Any, app: Served, pictures: list[Path]) -> None:
+        page.get_by_role("tab", name="Train your own").click()
+        page.locator("#pictures input[type=file]").set_input_files([str(p) for p in pictures])
+        page.locator("#pictures tbody tr").nth(len(pictures) - 1).wait_for()
+        page.locator("#train").click()
+        page.locator("#status").get_by_text("Looking for faces").wait_for()
+        assert list(app.files.rglob("style-*"))
+        if SCREENSHOTS:
+            page.locator("#sheet img").wait_for(timeout=300_000)
+            snap(page, "app-train")
+        page.locator("#cancel").click()
+        page.locator("#status").get_by_text("Cancelled").wait_for()
+        deadline = time.monotonic() + 30
+        while list(app.files.rglob("style-*")) and time.monotonic() < deadline:
+            page.wait_for_timeout(200)
+        assert not list(app.files.rglob("style-*"))
+
+    def test_leaving_the_page_ends_the_training(
+        self, page: Any, app: Served, pictures: list[Path]
+    ) -> None:
+        page.get_by_role("tab", name="Train your own").click()
+        page.locator("#pictures input[type=file]").set_input_files([str(p) for p in pictures])
+        page.locator("#pictures tbody tr").nth(len(pictures) - 1).wait_for()
+        page.locator("#train").click()
+        page.locator("#status").get_by_text("Looking for faces").wait_for()
+        page.close()
+        deadline = time.monotonic() + 60
+        while list(app.files.rglob("style-*")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert not list(app.files.rglob("style-*"))
