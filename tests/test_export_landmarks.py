@@ -1,0 +1,142 @@
+"""The face networks as files, and the host code that draws with files alone as face mode does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+
+from export_fixtures import ASTRONAUT, PORTRAITS, tiny_style
+from tps_portrait import ConfigError, ModelFileError, TPSPortraitPipeline
+from tps_portrait.export import LANDMARK_FILES, load_runner
+from tps_portrait.models.landmarks.cropping import letterbox
+
+pytest.importorskip("onnxruntime", reason="needs the onnx extra")
+pytest.importorskip("onnxscript", reason="needs the onnx extra")
+
+HOST = Path(__file__).parents[1] / "examples" / "host"
+# Mean difference in levels of 255, and least PSNR in dB, between the host's drawing and the
+# pipeline's. The two resample with other libraries, in other precisions.
+TOLERANCE = (0.5, 45.0)
+
+
+@pytest.fixture(scope="module")
+def pipe() -> TPSPortraitPipeline:
+    return tiny_style()
+
+
+@pytest.fixture(scope="module")
+def models(pipe: TPSPortraitPipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a style and the face networks."""
+    folder = tmp_path_factory.mktemp("models")
+    pipe.export("onnx", folder / "tiny.onnx", dynamic=True)
+    reports = pipe.export_landmarks("onnx", folder)
+    assert [report.path.stem for report in reports] == list(LANDMARK_FILES.values())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photo without JPEG's loss, which decoders round differently."""
+    path = tmp_path_factory.mktemp("photo") / "me.png"
+    image = Image.open(ASTRONAUT).convert("RGB")
+    ImageOps.contain(image, (320, 320)).rotate(12, Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def test_networks_agree_with_pytorch(pipe: TPSPortraitPipeline, models: Path) -> None:
+    picture = torch.from_numpy(np.array(Image.open(PORTRAITS[1]).convert("RGB"))).permute(2, 0, 1)
+    landmarker = pipe.landmarker
+    for network, detector in (
+        ("short_range", landmarker.short_range),
+        ("full_range", landmarker.full_range),
+    ):
+        view, _ = letterbox(picture, detector.size)
+        with torch.no_grad():
+            score, values = detector.decode(*detector(view[None]))
+        path = models / f"{LANDMARK_FILES[network]}.onnx"
+        numbers = load_runner("onnx", path)(view[None].numpy())
+        assert np.abs(numbers[..., 0] - score.numpy()).max() < 1e-4
+        assert np.abs(numbers[..., 1:] - values.numpy()).max() < 1e-4
+        assert score.max() > 0.5, "the comparison needs a face"
+    face = letterbox(picture[:, 100:400, 120:420], 192)[0]
+    with torch.no_grad():
+        mesh = landmarker(((face + 1) / 2)[None])
+    numbers = load_runner("onnx", models / "face-mesh.onnx")(face[None].numpy())[0]
+    assert np.abs(numbers[:478] * 192 - mesh.mesh[0].numpy()).max() < 1e-2
+    assert np.abs(numbers[478] - mesh.presence.numpy()).max() < 1e-4
+    assert mesh.presence[0] > 0.9
+
+
+def test_sidecars_say_what_a_host_needs(models: Path) -> None:
+    facts = {
+        name: json.loads((models / f"{file}.onnx.json").read_text())
+        for name, file in LANDMARK_FILES.items()
+    }
+    assert [facts[name]["network"] for name in facts] == list(LANDMARK_FILES)
+    assert facts["short_range"]["output"]["shape"] == [1, 896, 17]
+    assert len(facts["full_range"]["output"]["values"]) == 17
+    assert facts["mesh"]["input"]["shape"] == [1, 3, 192, 192]
+    assert len(facts["mesh"]["landmarks_68"]) == 68
+    assert all(entry["license"] == "apache-2.0" for entry in facts.values())
+    assert all(entry["parity"]["passed"] for entry in facts.values())
+    crop = json.loads((models / "tiny.onnx.json").read_text())["face_crop"]
+    assert set(crop) == {"eye_center", "interocular", "mouth_to_eyes", "fade", "frame_margin"}
+
+
+def test_what_cannot_be_is_refused(pipe: TPSPortraitPipeline, models: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot convert the face mesh"):
+        pipe.export_landmarks("ncnn", tmp_path)
+    with pytest.raises(ConfigError, match="fp32 or fp16"):
+        pipe.export_landmarks("onnx", tmp_path, precision="int8")
+    with pytest.raises(ModelFileError, match="finds faces and draws nothing"):
+        TPSPortraitPipeline.from_exported(models / "face-mesh.onnx")
+
+
+def _agree(drawing: Path, expected: Image.Image) -> None:
+    ours = np.asarray(Image.open(drawing).convert("RGB"), np.float64)
+    difference = ours - np.asarray(expected.convert("RGB"))
+    most, least = TOLERANCE
+    assert np.abs(difference).mean() <= most
+    assert 10 * np.log10(255**2 / np.square(difference).mean()) >= least
+
+
+@pytest.fixture(scope="module")
+def expected(pipe: TPSPortraitPipeline, photo: Path) -> Image.Image:
+    result = pipe(str(photo))
+    assert len(result.faces[0]) == 1
+    # Otherwise the comparison would also pass for a host that draws the frame alone.
+    whole = pipe(str(photo), mode="frame").images[0]
+    assert np.abs(np.asarray(whole, float) - np.asarray(result.images[0])).mean() > 2 * TOLERANCE[0]
+    return result.images[0]
+
+
+def test_python_host_draws_as_face_mode(
+    models: Path, photo: Path, expected: Image.Image, tmp_path: Path
+) -> None:
+    run = (
+        "import runpy, sys; sys.modules['torch'] = sys.modules['tps_portrait'] = None; "
+        "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    words = [HOST / "stylize.py", photo, models / "tiny.onnx", "-o", tmp_path / "out.png"]
+    subprocess.run([sys.executable, "-c", run, *map(str, words)], check=True)
+    _agree(tmp_path / "out.png", expected)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+@pytest.mark.skipif(
+    not (HOST / "node_modules").is_dir(), reason="needs `npm install` in examples/host"
+)
+def test_javascript_host_draws_as_face_mode(
+    models: Path, photo: Path, expected: Image.Image, tmp_path: Path
+) -> None:
+    words = [HOST / "stylize.mjs", photo, models / "tiny.onnx", tmp_path / "out.png"]
+    subprocess.run(["node", *map(str, words)], check=True)
+    _agree(tmp_path / "out.png", expected)
