@@ -156,3 +156,21 @@ class TestSmoothRegions:
         torch.testing.assert_close(
             losses.smooth_regions(picture, radius=2), turned, atol=1e-5, rtol=1e-5
         )
+
+
+class TestGrid:
+    def test_patterns_tied_to_the_grid_count_and_others_do_not(self) -> None:
+        torch.manual_seed(0)
+        flat = torch.zeros(1, 3, 128, 128)
+        checks = flat.clone()
+        checks[..., ::2, 1::2] = checks[..., 1::2, ::2] = 0.1
+        stripes = flat.clone()
+        stripes[..., ::4] = 0.1
+        grain = 0.1 * torch.randn(1, 3, 128, 128)
+        assert losses.grid_loss(flat) == 0
+        assert losses.grid_loss(checks) > 0.04
+        assert losses.grid_loss(stripes) > 0.02
+        assert losses.grid_loss(grain) < 0.01
+
+    def test_small_pictures(self) -> None:
+        assert losses.grid_loss(torch.zeros(2, 3, 32, 64)) == 0

@@ -37,7 +37,7 @@ from tps_portrait.training.step import (
 OFF = {item.name: 0.0 for item in fields(LossWeights)}
 ALL_G = {
     *("global", "local", "unaligned", "unaligned_local"),
-    *("cycle", "cycle_example", "invariance", "anchor"),
+    *("cycle", "cycle_example", "invariance", "anchor", "grid"),
 }
 ALL_D = {"d_global", "d_local", "d_unaligned", "d_unaligned_local"}
 
@@ -95,6 +95,7 @@ class TestTerms:
             ("cycle_weight", {"cycle", "cycle_example"}, set()),
             ("invariance_weight", {"invariance"}, set()),
             ("anchor_weight", {"anchor"}, set()),
+            ("grid_weight", {"grid"}, set()),
         ],
     )
     def test_each_alone(
@@ -113,6 +114,7 @@ class TestTerms:
             ("cycle_weight", {"cycle", "cycle_example"}),
             ("invariance_weight", {"invariance"}),
             ("anchor_weight", {"anchor"}),
+            ("grid_weight", {"grid"}),
         ],
     )
     def test_each_left_out(self, batch: Batch, weight: str, lost: set[str]) -> None:

@@ -40,6 +40,7 @@ class LossWeights:
     cycle_weight: float = _option(2.0, "Geometry-aware cycle, both ways.")
     invariance_weight: float = _option(2.0, "Deformation invariance G(W(x)) = W(G(x)).")
     anchor_weight: float = _option(8.0, "Colour of large areas stays that of the photo.")
+    grid_weight: float = _option(20.0, "No checkerboards or stripes tied to the pixel grid.")
     content_weight: float = _option(
         0.0, "Content of the photo stays readable; needs --content_network."
     )

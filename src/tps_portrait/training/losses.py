@@ -108,3 +108,22 @@ def grey(pixel_values: Tensor) -> Tensor:
     """The same picture without colour, `(B, 3, H, W)`: luma of ITU-R BT.601."""
     weights = pixel_values.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
     return (pixel_values * weights).sum(1, keepdim=True).expand_as(pixel_values)
+
+
+def grid_loss(drawn: Tensor, period: int = 4, cells: int = 16) -> Tensor:
+    """Mean amplitude of a fine pattern that is tied to the pixel grid; 0 is ideal.
+
+    Not in the paper. Pixel shuffles and strided discriminators leave checkerboards and stripes.
+    Averaging what a 5x5 blur takes away, separately for each place in a `period`, over
+    neighbourhoods, leaves nothing of lines and paper grain, and all of such a pattern.
+
+    Args:
+        drawn: `(B, C, H, W)`, H and W multiples of `period`.
+        period: of the pattern, in pixels; the side of the patches that the generator's head draws.
+        cells: side of a neighbourhood, in periods.
+    """
+    drawn = drawn.float()
+    fine = drawn - F.avg_pool2d(F.pad(drawn, (2,) * 4, mode="replicate"), 5, 1)
+    phases = F.pixel_unshuffle(fine, period)
+    sides = [min(cells, side) for side in phases.shape[-2:]]
+    return F.avg_pool2d(phases, sides).abs().mean()

@@ -184,6 +184,8 @@ def generator_terms(
         terms["anchor"] = losses.anchor_loss(
             drawings.drawn, reference, args.anchor_luma, args.anchor_chroma
         )
+    if args.grid_weight:
+        terms["grid"] = losses.grid_loss(drawings.drawn)
     if nets.content is not None and drawings.compare_content:
         terms["content"] = content_loss(
             nets.content,
@@ -215,6 +217,7 @@ def weighted_sum(terms: Terms, args: TrainingArguments) -> Tensor:
         "invariance": args.invariance_weight,
         "anchor": args.anchor_weight,
         "content": args.content_weight,
+        "grid": args.grid_weight,
         "d_r1": args.r1_weight,
         "reconstruction": 10.0,
         "reconstruction_inverse": 10.0,
