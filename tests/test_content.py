@@ -52,7 +52,7 @@ class TestContentNetwork:
         from safetensors.torch import save_file
 
         save_file({"conv1_1.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "n.safetensors")
-        with pytest.raises(ModelFileError, match="conv1_1.bias"):
+        with pytest.raises(ModelFileError, match=r"conv1_1\.bias"):
             ContentNetwork.from_file(tmp_path / "n.safetensors")
 
 
