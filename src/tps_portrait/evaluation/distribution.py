@@ -69,8 +69,8 @@ class FeatureComparison:
     def fid(self, counts: tuple[Tensor, Tensor] | None = None) -> float:
         """Fréchet distance of the Gaussians fitted to both samples (Heusel et al., 1706.08500).
 
-        |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2), where the last trace is the sum of the singular
-        values of X1 X2^T for centred samples with C = X^T X: exact also for fewer pictures than
+        `|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2)`, where the last trace is the sum of the singular
+        values of `X1 X2^T` for centred samples with `C = X^T X`: exact also for fewer pictures than
         features. It grows as pictures become fewer; compare only equal numbers of pictures.
 
         Args:
