@@ -256,6 +256,7 @@ def build() -> gr.Blocks:
                     pictures = gr.File(
                         label=f"{FEWEST_PICTURES} to {MOST_PICTURES} pictures in your style",
                         file_count="multiple",
+                        height=260,
                         elem_id="pictures",
                     )
                     base = gr.Radio(studio.names, value=studio.names[0], label="Start from")
