@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from huggingface_hub import constants, snapshot_download
-from huggingface_hub.errors import IncompleteSnapshotError, LocalEntryNotFoundError
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from .._version import __version__
 from ..errors import ConfigError, ModelFileError, StyleNotFoundError, TPSPortraitError
@@ -121,7 +121,8 @@ def fetch_style(repo_id: str, options: Mapping[str, Any]) -> Path:
     try:
         folder = _snapshot(repo_id, kept, variant, offline)
     except LocalEntryNotFoundError as error:
-        partly = any(isinstance(cause, IncompleteSnapshotError) for cause in chain(error))
+        # By name: not all versions of huggingface_hub have it.
+        partly = any(type(cause).__name__ == "IncompleteSnapshotError" for cause in chain(error))
         if offline and partly:
             reason = reason.replace("It is not", "It is only partly", 1)
         elif not offline:

@@ -167,8 +167,23 @@ def _with_samples(body: str, folder: Path) -> str:
     lines = [f"![A photo, and its drawing]({SAMPLES}/{path.name})" for path in samples]
     section = "## Samples\n\n" + "\n\n".join(lines) + "\n\n"
     heading = _HEADING.search(body)
-    place = heading.start() if heading else len(body)
+    if heading is None:
+        return f"{body.rstrip()}\n\n{section}"
+    place = heading.start()
     return body[:place] + section + body[place:]
+
+
+def check_repo_id(repo_id: str) -> None:
+    """Check that an id has the form `user/name` or `name`.
+
+    Args:
+        repo_id: what was asked for.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    if not _REPO_ID.fullmatch(repo_id) or repo_id.startswith("."):
+        raise ConfigError(f"{repo_id!r} is no id of a repository. Pass `user/name`.")
 
 
 def create_repository(repo_id: str, *, private: bool | None, token: Token) -> str:
@@ -183,12 +198,9 @@ def create_repository(repo_id: str, *, private: bool | None, token: Token) -> st
         Its full id.
 
     Raises:
-        ConfigError: the id is not one.
         HubError: the Hub refuses or does not answer.
         ModelFileError: it exists and holds pickles or code, with which it would never be loaded.
     """
-    if not _REPO_ID.fullmatch(repo_id) or repo_id.startswith("."):
-        raise ConfigError(f"{repo_id!r} is no id of a repository. Pass `user/name`.")
     action = f"publish to {repo_id}"
     try:
         created = hub_api(token).create_repo(repo_id, private=private, exist_ok=True)

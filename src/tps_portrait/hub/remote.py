@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,7 +19,6 @@ from huggingface_hub.utils import (
     build_hf_headers,
     get_session,
     hf_raise_for_status,
-    parse_ratelimit_headers,
 )
 
 from .._version import __version__
@@ -115,8 +115,8 @@ def _seconds_to_wait(status: int, headers: Mapping[str, str], attempt: int) -> f
 def _asked_wait(headers: Mapping[str, str]) -> float | None:
     if (text := headers.get("retry-after", "")).isdecimal():
         return float(text)
-    limit = parse_ratelimit_headers(headers)
-    return None if limit is None else float(limit.reset_in_seconds)
+    reset = re.search(r"\bt=(\d+)", headers.get("ratelimit", ""))
+    return None if reset is None else float(reset[1])
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

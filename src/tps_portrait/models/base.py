@@ -92,7 +92,8 @@ class PortraitPreTrainedModel(PreTrainedModel):
 
         Args:
             pretrained_model_name_or_path: a folder with `config.json` and `model.safetensors`, or
-                a Hub id; `subfolder=` as in transformers.
+                a Hub id; `subfolder=` as in transformers. With `subfolder=`, also the name of a
+                bundled style.
             *model_args: passed on to transformers.
             **kwargs: passed on to transformers (`subfolder`, `revision`, `variant`, `dtype`,
                 `token`, `cache_dir`, `local_files_only`, …).
@@ -106,6 +107,7 @@ class PortraitPreTrainedModel(PreTrainedModel):
             ConfigError: `config.json` holds unknown keys or bad values.
         """
         name = os.fspath(pretrained_model_name_or_path)
+        name = _in_bundled_style(name, kwargs.get("subfolder", ""))
         where = "/".join(filter(None, (name, kwargs.get("subfolder", ""))))
         _refuse_pickles(Path(name) / kwargs.get("subfolder", ""))
         wants_info = kwargs.pop("output_loading_info", False)
@@ -169,6 +171,17 @@ class PortraitPreTrainedModel(PreTrainedModel):
             )
         config: PortraitConfig = cls.config_class.from_dict(values)
         return config
+
+
+def _in_bundled_style(name: str, subfolder: str) -> str:
+    """Return the folder to take a component of a bundled style from; other names as they are."""
+    styles = Path(__file__).parents[1] / "styles"
+    plain = name == Path(name).name and not name.startswith((".", "_"))
+    known = plain and (styles / name / "model_index.json").is_file()
+    if not known or not subfolder:
+        return name
+    own = styles / name
+    return str(own if (own / subfolder).is_dir() else styles / "_shared")
 
 
 def _refuse_pickles(folder: Path) -> None:

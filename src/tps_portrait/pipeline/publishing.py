@@ -15,6 +15,7 @@ from PIL import Image
 from ..hub.cards import Metric, render_brief_card
 from ..hub.publish import (
     SAMPLES,
+    check_repo_id,
     complete_card,
     copy_style,
     create_repository,
@@ -87,6 +88,7 @@ class PublishingPipeline(MixingPipeline):
             ConfigError: no licence is known, or the style is a blend of outputs.
             ModelFileError: `folder` or the repository holds pickles or code.
         """
+        check_repo_id(repo_id)
         with TemporaryDirectory() as temporary:
             stage = Path(temporary) / (self.style or repo_id.rpartition("/")[2])
             stage.mkdir()
