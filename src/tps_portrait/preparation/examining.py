@@ -42,12 +42,14 @@ class Examiner:
     """Makes crops of pictures, one at a time.
 
     Args:
-        landmarker: finds the faces.
+        landmarker: gives what finds the faces; not called for crops that have landmarks.
         options: what is wanted.
         out: folder that the crops are written to.
     """
 
-    def __init__(self, landmarker: FaceLandmarker, options: PrepareOptions, out: Path) -> None:
+    def __init__(
+        self, landmarker: Callable[[], FaceLandmarker], options: PrepareOptions, out: Path
+    ) -> None:
         self.landmarker = landmarker
         self.options = options
         self.out = out
@@ -83,7 +85,7 @@ class Examiner:
 
     def _found(self, pixels: Tensor, stem: str) -> Iterator[Callable[[], Crop]]:
         policy = self.options.faces
-        faces = self.landmarker.detect([pixels])[0]
+        faces = self.landmarker().detect([pixels])[0]
         if not faces:
             raise UnusableError("no_face", "no face found")
         sides = [float((face.box[2:] - face.box[:2]).max()) for face in faces]

@@ -192,7 +192,7 @@ def _here(
     jobs: Sequence[tuple[SourcePicture, str]], options: PrepareOptions, out: Path
 ) -> Iterator[Outcome]:
     for picture, stem in jobs:
-        yield Examiner(_landmarker(), options, out).examine(picture, stem)
+        yield Examiner(_landmarker, options, out).examine(picture, stem)
 
 
 def _in_processes(
@@ -223,7 +223,7 @@ def _start_worker() -> None:
 
 
 def _work(picture: SourcePicture, stem: str, options: PrepareOptions, out: Path) -> Outcome:
-    return Examiner(_landmarker(), options, out).examine(picture, stem)
+    return Examiner(_landmarker, options, out).examine(picture, stem)
 
 
 @lru_cache(maxsize=1)
