@@ -231,7 +231,7 @@ def gather(folders: Sequence[Path]) -> list[SourcePicture]:
 
 
 def build(
-    pictures: Sequence[SourcePicture], out: Path, *, workers: int, mattes: bool
+    pictures: Sequence[SourcePicture], out: Path, *, workers: int | None, mattes: bool
 ) -> dict[str, int]:
     """Prepare both sides of the split.
 
@@ -335,7 +335,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--downloads", type=Path, default=HERE / "downloads", help="where the archives are kept"
     )
     parser.add_argument("--no-mattes", action="store_true", help="leave the mattes out")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--workers", type=int, help="processes (default: what is fastest)")
     parser.add_argument("--api", default=API, help="address of figshare's API, or of a mirror")
     options = parser.parse_args(argv)
     sys.path.append(str(HERE.parent))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,6 @@ from .runtime import quiet_libraries
 
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
-_MOST_WORKERS = 8
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -112,7 +109,7 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
         "--workers",
         type=_whole(1, 256),
         metavar="N",
-        help=f"processes (default: one for each processor, {_MOST_WORKERS} at most)",
+        help="processes (default: up to one for each processor, where there are many pictures)",
     )
     parser.set_defaults(run=run)
 
@@ -136,7 +133,6 @@ def run(options: argparse.Namespace) -> int:
 
     if not options.debug:
         quiet_libraries()
-    workers = options.workers or min(_MOST_WORKERS, os.cpu_count() or 1)
     with tqdm(unit="picture", disable=None) as bar:
 
         def progress(done: int, total: int) -> None:
@@ -157,7 +153,7 @@ def run(options: argparse.Namespace) -> int:
                 source=options.source,
                 license=options.license,
             ),
-            workers=workers,
+            workers=options.workers,
             progress=progress,
         )
     print(result.summary())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -26,6 +27,8 @@ from .workspace import Workspace
 
 _BUNDLED = Path(__file__).parents[1] / "styles" / "_shared" / "landmarks"
 
+_MOST_WORKERS = 8
+
 Progress = Callable[[int, int], None]
 """Called with how many pictures are done, and how many there are to do."""
 
@@ -35,7 +38,7 @@ def prepare_folder(
     out: str | Path,
     options: PrepareOptions | None = None,
     *,
-    workers: int = 1,
+    workers: int | None = 1,
     progress: Progress | None = None,
 ) -> Preparation:
     """Make a training set of all pictures in a folder and in the folders in it.
@@ -49,8 +52,8 @@ def prepare_folder(
         folder: the pictures.
         out: the training set; a new or empty folder, or one that an earlier run made.
         options: what is wanted of the pictures.
-        workers: number of processes. With more than one, a script needs the usual
-            `if __name__ == "__main__":`.
+        workers: number of processes; `None` for what is fastest here. With more than one, a script
+            needs the usual `if __name__ == "__main__":`.
         progress: called as pictures are done.
 
     Returns:
@@ -79,7 +82,7 @@ def prepare_pictures(
     options: PrepareOptions | None = None,
     *,
     label: str,
-    workers: int = 1,
+    workers: int | None = 1,
     progress: Progress | None = None,
 ) -> Preparation:
     """Make a training set of the pictures given; see `prepare_folder`.
@@ -90,7 +93,7 @@ def prepare_pictures(
         options: what is wanted of the pictures.
         label: what messages and the report call the pictures as a whole; must be the same for every
             run into the same folder.
-        workers: number of processes.
+        workers: number of processes; `None` for what is fastest here.
         progress: called as pictures are done.
 
     Returns:
@@ -102,7 +105,7 @@ def prepare_pictures(
         ConfigError: `workers` is below 1, or a process died.
     """
     options = options or PrepareOptions()
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}.")
     if not pictures:
         raise DatasetError(f"{label} holds no pictures.")
@@ -173,9 +176,12 @@ def _examine(
     space: Workspace,
     pictures: Sequence[SourcePicture],
     options: PrepareOptions,
-    workers: int,
+    workers: int | None,
     progress: Progress | None,
 ) -> None:
+    if workers is None:
+        # A process takes as long to start as ten pictures take to prepare.
+        workers = min(_MOST_WORKERS, os.cpu_count() or 1, len(pictures) // 16)
     jobs = [(picture, space.stem(picture.name)) for picture in pictures]
     outcomes = (
         _here(jobs, options, space.folder)
