@@ -123,6 +123,34 @@ class TestTerms:
         assert not present & lost
         assert present >= (ALL_G | ALL_D) - lost - {"d_unaligned_local"}
 
+    def test_without_alignment_examples_are_untouched(self, batch: Batch) -> None:
+        nets = networks()
+        real = draw(nets, batch, options(), 0)
+        bare = draw(nets, batch, options(pixel_alignment=False, local_alignment=False), 0)
+        assert bare.aligned_example is batch.example
+        assert real.aligned_example is not None
+        assert not real.aligned_example.equal(batch.example)
+        cut = nets.aligner.crop_regions(batch.example, batch.example_landmarks)
+        assert bare.aligned_regions.keys() == real.aligned_regions.keys() == cut.keys()
+        for name, region in cut.items():
+            assert bare.aligned_regions[name].equal(region)
+            assert not real.aligned_regions[name].equal(region)
+
+    def test_without_feature_alignment_the_cycle_is_plain(self, batch: Batch) -> None:
+        nets, args = networks(), options(feature_alignment=False)
+        drawings = draw(nets, batch, args, 0)
+        with torch.no_grad():
+            returned = nets.inverse(nets.generator(batch.photo))
+            redrawn = nets.generator(nets.inverse(batch.example))
+        assert drawings.unaligned is None
+        assert drawings.photo_returned is not None
+        assert drawings.example_returned is not None
+        assert torch.allclose(drawings.photo_returned, returned, atol=1e-5)
+        assert torch.allclose(drawings.example_returned, redrawn, atol=1e-5)
+        g_terms, d_terms = run(nets, batch, args)
+        assert set(g_terms) == ALL_G - {"unaligned", "unaligned_local"}
+        assert set(d_terms) == {"d_global", "d_local"}
+
     def test_content_compares_with_the_reference(self, batch: Batch) -> None:
         nets = replace(networks(), content=ContentNetwork())
         args = options(**{**OFF, "content_weight": 1.0}, content_network="given")

@@ -106,6 +106,15 @@ class TrainingArguments(LossWeights):
     discriminator_augmentation: float = _option(
         0.5, "Probability of each augmentation of what the discriminators see."
     )
+    pixel_alignment: bool = _option(
+        True, "Whole pictures are compared with aligned examples; without, with untouched ones."
+    )
+    local_alignment: bool = _option(
+        True, "Eyes, nose and mouth are compared with aligned ones; without, with cut-out ones."
+    )
+    feature_alignment: bool = _option(
+        True, "Features are warped for the unaligned and cycle terms; without, the cycle is plain."
+    )
     unaligned_every: int = _option(3, "Compute the unaligned and cycle terms every N steps.")
     invariance_every: int = _option(3, "Compute the deformation term every N steps.")
     content_every: int = _option(2, "Compute the content term every N steps.")

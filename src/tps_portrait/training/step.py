@@ -83,16 +83,26 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
     result.compare_content = bool(args.content_weight) and step % args.content_every == 0
     with torch.no_grad():
         if args.global_adversarial_weight:
-            result.aligned_example = aligner.align(y, q, p)
+            result.aligned_example = aligner.align(y, q, p) if args.pixel_alignment else y
         if args.local_adversarial_weight:
-            result.aligned_regions = aligner.align_regions(y, q, p)
+            result.aligned_regions = (
+                aligner.align_regions(y, q, p)
+                if args.local_alignment
+                else aligner.crop_regions(y, q)
+            )
     if args.invariance_weight and step % args.invariance_every == 0:
         grid = random_deformation(len(x), size, device=x.device)
         result.drawn_warped = nets.generator(warp(x, grid))
         result.warped_drawn = warp(result.drawn, grid)
     if step % args.unaligned_every:
         return result
-    if args.unaligned_adversarial_weight or args.cycle_weight:
+    if not args.feature_alignment:
+        if args.cycle_weight:
+            # Nothing is unaligned then: the global term already judges this drawing.
+            result.photo_returned = nets.inverse(result.drawn)
+            result.example_returned = nets.generator(nets.inverse(y))
+            result.photo_visible = result.example_visible = torch.ones_like(x[:, :1])
+    elif args.unaligned_adversarial_weight or args.cycle_weight:
         with torch.no_grad():
             to_example, to_photo = aligner.grid(p, q, size), aligner.grid(q, p, size)
         result.unaligned = nets.generator(x, to_example)
