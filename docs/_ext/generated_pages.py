@@ -57,13 +57,25 @@ def toctree(entries: list[str], depth: int = 1) -> str:
     return "\n".join(["```{toctree}", f":maxdepth: {depth}", "", *entries, "```", ""])
 
 
+# Pages of the repository that are shown as they are, by their place in OUT.
+ADOPTED = {
+    "examples/README.md": "examples/training.md",
+    "examples/data/README.md": "examples/data.md",
+    "examples/data/render/README.md": "examples/renderer.md",
+    "examples/app/README.md": "examples/app.md",
+    "benchmarks/README.md": "benchmarks/overview.md",
+}
+
+
 def adopt(page: Path, folder: str) -> str:
     """Text of a Markdown page of the repository for a folder of OUT, with links that still lead."""
 
     def relink(match: re.Match[str]) -> str:
         path, _, anchor = match["path"].partition("#")
         found = (page.parent / path).resolve()
-        if not found.is_file():
+        if found.is_relative_to(ROOT) and found.relative_to(ROOT).as_posix() in ADOPTED:
+            found = OUT / ADOPTED[found.relative_to(ROOT).as_posix()]
+        elif not found.is_file() or (found.suffix == ".md" and not found.is_relative_to(DOCS)):
             return match["text"]
         suffix = f"#{anchor}" if anchor and found.is_relative_to(DOCS) else ""
         moved = os.path.relpath(found, OUT / folder)
@@ -211,10 +223,23 @@ def benchmarks(pages: Pages) -> None:
     pages.write("benchmarks/index.md", text)
 
 
+def examples(pages: Pages) -> None:
+    """Write the pages about the examples from those that lie beside them."""
+    names = []
+    for source, target in ADOPTED.items():
+        if target.startswith("examples/"):
+            pages.write(target, adopt(ROOT / source, "examples"))
+            names.append(Path(target).stem)
+    text = "# Examples\n\nThe pages that lie beside the examples in the repository.\n\n" + toctree(
+        names
+    )
+    pages.write("examples/index.md", text)
+
+
 def generate(app: Sphinx) -> None:
     """Write all pages."""
     pages = Pages()
-    for make in (reference, command_line, styles, benchmarks):
+    for make in (reference, command_line, styles, benchmarks, examples):
         make(pages)
     pages.sweep()
 
@@ -231,6 +256,7 @@ def escape_bars(
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
+    app.setup_extension("sphinx.ext.autodoc")
     app.connect("builder-inited", generate, priority=100)
     app.connect("autodoc-process-docstring", escape_bars, priority=100)
     return {"parallel_read_safe": True}
