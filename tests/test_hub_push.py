@@ -27,8 +27,11 @@ from tps_portrait import (
     TPSPortraitPipeline,
     list_styles,
 )
+from tps_portrait.evaluation.report import Metric as Evaluated
+from tps_portrait.evaluation.report import Report
 from tps_portrait.hub.cards import Metric
 from tps_portrait.hub.pins import read_pins, split_card
+from tps_portrait.hub.publish import complete_card, read_metrics
 from tps_portrait.hub.styles import shared_landmarks
 
 PULL = """
@@ -191,6 +194,26 @@ class TestRepository:
         assert "soot" in metadata["tags"]
         assert "style:old" not in metadata["tags"]
         assert body.lstrip().startswith("# Encre\n\nNoire.\n\n## Samples\n")
+
+    def test_metrics_of_an_evaluation(self, tmp_path: Path) -> None:
+        report = Report("ink", "faces", ["a.jpg"])
+        report.add(Evaluated("landmark_error", 1.25, 1))
+        path = tmp_path / "report.json"
+        path.write_text(report.to_json())
+        pipe = ink()
+        pipe.card = "---\nlicense: mit\n---\n# ink\n"
+        for metrics in (report.to_model_index(), read_metrics(path)):
+            pipe.save_pretrained(tmp_path / "ink")
+            complete_card(tmp_path / "ink", "me/ink", metrics=metrics)
+            (result,) = ModelCard.load(tmp_path / "ink" / "README.md").data.eval_results
+            assert (result.metric_type, result.metric_value) == ("landmark_error", 1.25)
+            assert (result.metric_name, result.dataset_name) == ("landmark error", "faces")
+        for bad in ("{}", "[1]", "no"):
+            path.write_text(bad)
+            with pytest.raises(ModelFileError, match=r"report\.json cannot be read"):
+                read_metrics(path)
+        with pytest.raises(ConfigError, match="metrics must be Metric objects"):
+            complete_card(tmp_path / "ink", "me/ink", metrics=[{"type": "fid"}])
 
     def test_own_space_pull_request_and_save(
         self, hub: HubServer, photo: Path, tmp_path: Path

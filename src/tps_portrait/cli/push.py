@@ -37,6 +37,12 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--description", metavar="TEXT", help="one sentence about the style")
     parser.add_argument(
+        "--metrics",
+        metavar="JSON",
+        help="measured results, such as the JSON that examples/evaluate.py writes (default: "
+        "metrics.json in the folder)",
+    )
+    parser.add_argument(
         "--samples",
         nargs="+",
         metavar="IN",
@@ -69,6 +75,11 @@ def run(options: argparse.Namespace) -> int:
         )
     if not options.debug:
         quiet_libraries()
+    from ..hub.publish import read_metrics
+
+    metrics = Path(options.metrics).expanduser() if options.metrics else None
+    if metrics is not None and not metrics.is_file():
+        raise ModelFileError(f"There is no file {metrics}. Pass the JSON of an evaluation.")
     pipe = load_pipeline(str(folder.resolve()), "auto")
     commit = pipe.push_to_hub(
         options.id,
@@ -76,6 +87,7 @@ def run(options: argparse.Namespace) -> int:
         commit_message=options.message,
         license=options.license,
         description=options.description,
+        metrics=read_metrics(metrics) if metrics else (),
         samples=options.samples,
         revision=options.revision,
         create_pr=options.create_pr,

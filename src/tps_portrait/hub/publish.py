@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import CommitInfo
 
@@ -70,12 +71,12 @@ def _belongs(path: Path) -> bool:
     return path.parts[0] == SAMPLES and path.suffix.lower() in _PICTURES
 
 
-def read_metrics(folder: Path) -> list[Metric]:
-    """Read the measured results that lie beside a style.
+def read_metrics(path: Path) -> list[Metric]:
+    """Read measured results from a file.
 
     Args:
-        folder: of the style; `metrics.json` in it is a list of objects with `type`, `value`,
-            `dataset` and, if wanted, `name`.
+        path: JSON; what `tps_portrait.evaluation` writes, or a list of objects with `type`,
+            `value`, `dataset` and, if wanted, `name`.
 
     Returns:
         The results; empty if there is no such file.
@@ -83,19 +84,23 @@ def read_metrics(folder: Path) -> list[Metric]:
     Raises:
         ModelFileError: the file is damaged.
     """
-    path = folder / METRICS
     if not path.is_file():
         return []
     try:
-        entries = json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"))
+        if isinstance(found, dict):
+            return [
+                Metric(name, float(entry["value"]), str(found["dataset"]), name.replace("_", " "))
+                for name, entry in found["metrics"].items()
+            ]
         return [
             Metric(str(e["type"]), float(e["value"]), str(e["dataset"]), e.get("name"))
-            for e in entries
+            for e in found
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelFileError(
-            f"{path} cannot be read ({error!r}). It must be a list of objects with type, value and "
-            "dataset."
+            f"{path} cannot be read ({error!r}). It must be a report of the evaluation, or a list "
+            "of objects with type, value and dataset."
         ) from error
 
 
@@ -105,7 +110,7 @@ def complete_card(
     *,
     license: str | None = None,
     description: str | None = None,
-    metrics: Sequence[Metric] = (),
+    metrics: Sequence[Metric | Mapping[str, Any]] = (),
 ) -> None:
     """Bring the card of a style up to what the Hub and this library read from it.
 
@@ -117,7 +122,8 @@ def complete_card(
         repo_id: where it will lie.
         license: identifier of its licence; that of the card by default.
         description: one sentence about the style; that of the card by default.
-        metrics: measured results; those of the card by default.
+        metrics: measured results, or a model-index such as that of an evaluation's report; those
+            of the card by default.
 
     Raises:
         ConfigError: neither the card nor `license` names a licence.
@@ -154,10 +160,21 @@ def complete_card(
     if "/" in str(config.get("base") or ""):
         metadata["base_model"] = config["base"]
     if metrics:
-        metadata["model-index"] = model_index(style, metrics)
+        metadata["model-index"] = _as_model_index(style, metrics)
     metadata[METADATA_KEY] = {key: value for key, value in own.items() if value is not None}
     body = _LOADING.sub(rf"\g<1>\g<2>{repo_id}\g<2>", body)
     path.write_text(join_card(metadata, _with_samples(body, folder)), "utf-8")
+
+
+def _as_model_index(
+    style: str, metrics: Sequence[Metric | Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    measured = [metric for metric in metrics if isinstance(metric, Metric)]
+    ready = [metric for metric in metrics if not isinstance(metric, Metric)]
+    if any("results" not in entry for entry in ready):
+        raise ConfigError("metrics must be Metric objects, or a model-index: a list with results.")
+    found = model_index(style, measured) if measured else []
+    return [*found, *({**entry, "name": style} for entry in ready)]
 
 
 def _with_samples(body: str, folder: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +14,7 @@ from PIL import Image
 
 from ..hub.cards import Metric, render_brief_card
 from ..hub.publish import (
+    METRICS,
     SAMPLES,
     check_repo_id,
     complete_card,
@@ -47,7 +48,7 @@ class PublishingPipeline(MixingPipeline):
         create_pr: bool = False,
         license: str | None = None,
         description: str | None = None,
-        metrics: Sequence[Metric] = (),
+        metrics: Sequence[Metric | Mapping[str, Any]] = (),
         samples: Sequence[ImageInput] | None = None,
         variant: str | None = None,
         folder: str | os.PathLike[str] | None = None,
@@ -68,8 +69,9 @@ class PublishingPipeline(MixingPipeline):
             create_pr: propose the commit as a pull request.
             license: identifier such as `cc-by-4.0`; that of the card by default.
             description: one sentence about the style; that of the card by default.
-            metrics: measured results for the card; those in `folder`/metrics.json, or of the card,
-                by default.
+            metrics: measured results for the card, or a model-index, such as
+                `report.to_model_index()` of an evaluation; those in `folder`/metrics.json, or of
+                the card, by default.
             samples: photos to show with their drawings; a bundled portrait by default. They become
                 public.
             variant: `fp16` or `bf16` add a copy of the weights in that type.
@@ -94,7 +96,7 @@ class PublishingPipeline(MixingPipeline):
             stage.mkdir()
             if folder is not None:
                 copy_style(Path(folder), stage)
-                metrics = metrics or read_metrics(Path(folder))
+                metrics = metrics or read_metrics(Path(folder) / METRICS)
             else:
                 self.save_pretrained(stage)
                 if variant is not None:
