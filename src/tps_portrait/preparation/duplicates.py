@@ -17,7 +17,7 @@ _MEAN_SHIFT = 0.012
 _LARGEST_SHIFT = 0.035
 # Side in the picture below which landmarks scatter more, in inverse proportion.
 _SURE_SIDE = 100.0
-_BITS = np.array([bin(byte).count("1") for byte in range(256)], dtype=np.uint16)
+_CHUNK = 1024
 
 
 def find_duplicates(crops: Sequence[Crop], limit: float) -> dict[int, int]:
@@ -39,30 +39,35 @@ def find_duplicates(crops: Sequence[Crop], limit: float) -> dict[int, int]:
         range(len(crops)),
         key=lambda i: (-round(crops[i].side), -crops[i].sharpness, crops[i].file_name),
     )
-    hashes = np.array([_bytes(crop.hashes[0]) for crop in crops])
-    mirrored = np.array([_bytes(crop.hashes[1]) for crop in crops])
-    points = torch.tensor([crop.landmarks for crop in crops])
-    flipped = flip_landmarks(points).numpy()
-    straight = points.numpy()
+    straight = torch.tensor([crop.landmarks for crop in crops])
+    candidates = [
+        (_signs([crop.hashes[0] for crop in crops]), straight.numpy()),
+        (_signs([crop.hashes[1] for crop in crops]), flip_landmarks(straight).numpy()),
+    ]
+    own, points = candidates[0]
     slack = np.maximum(1.0, _SURE_SIDE / np.array([crop.side for crop in crops]))
-    most = limit * hashes.shape[1] * 8
-    kept: list[int] = []
+    bits = own.shape[1]
+    is_kept = np.zeros(len(crops), dtype=bool)
     replaced: dict[int, int] = {}
-    for index in order:
-        rivals = np.array(kept, dtype=int)
-        for theirs, landmarks in ((hashes, straight), (mirrored, flipped)):
-            differing = _BITS[theirs[rivals] ^ hashes[index]].sum(1)
-            close = rivals[differing <= most]
-            shifts = np.linalg.norm(landmarks[close] - straight[index], axis=-1)
-            shifts = shifts / np.maximum(slack[close], slack[index])[:, None]
-            same = close[(shifts.mean(1) <= _MEAN_SHIFT) & (shifts.max(1) <= _LARGEST_SHIFT)]
-            if len(same):
-                replaced[index] = int(same[0])
-                break
-        else:
-            kept.append(index)
+    for start in range(0, len(order), _CHUNK):
+        chunk = order[start : start + _CHUNK]
+        # The scalar product of signs is the number of equal bits less that of different ones.
+        products = [own[chunk] @ theirs.T for theirs, _ in candidates]
+        for place, index in enumerate(chunk):
+            for product, (_, landmarks) in zip(products, candidates, strict=True):
+                near = np.flatnonzero(is_kept & (product[place] >= bits * (1 - 2 * limit)))
+                shifts = np.linalg.norm(landmarks[near] - points[index], axis=-1)
+                shifts = shifts / np.maximum(slack[near], slack[index])[:, None]
+                same = near[(shifts.mean(1) <= _MEAN_SHIFT) & (shifts.max(1) <= _LARGEST_SHIFT)]
+                if len(same):
+                    replaced[index] = int(same[0])
+                    break
+            else:
+                is_kept[index] = True
     return replaced
 
 
-def _bytes(digits: str) -> np.ndarray:
-    return np.frombuffer(bytes.fromhex(digits), dtype=np.uint8)
+def _signs(hashes: Sequence[str]) -> np.ndarray:
+    """Bits of hashes as -1 and 1: `(N, bits)` float32."""
+    digits = np.array([np.frombuffer(bytes.fromhex(text), dtype=np.uint8) for text in hashes])
+    return np.unpackbits(digits, axis=1).astype(np.float32) * 2 - 1

@@ -28,6 +28,8 @@ _COPIED = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _PROMINENT = 0.5
 # Framing of given crops, beyond which a note is made: eyes off their place, and eye distance.
 _OFF_CENTRE, _SCALE = 0.2, 1.5
+# Share outside of the picture, and enlargement, beyond which a note is made.
+_NOTED_OUTSIDE, _NOTED_ENLARGEMENT = 0.03, 1.2
 
 
 class UnusableError(Exception):
@@ -119,9 +121,9 @@ class Examiner:
             raise UnusableError(
                 "cut_off", f"{beyond}; at most {self.options.max_outside:.0%} are accepted"
             )
-        if share > 0.01:
+        if share > _NOTED_OUTSIDE:
             notes = (*notes, f"{beyond}; the border is continued there")
-        if crop.side < self.options.size:
+        if crop.side * _NOTED_ENLARGEMENT < self.options.size:
             notes = (*notes, f"enlarged {self.options.size / crop.side:.1f} times")
         square = cut_face(pixels, crop, self.options.size)
         landmarks = crop.crop_landmarks
