@@ -26,7 +26,6 @@ extensions = [
 exclude_patterns = ["_build", "_ext"]
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.strikethrough"]
 # Formulas are few; without a network the page shows their TeX.
 mathjax_path = "https://cdn.jsdelivr.net/npm/mathjax@3/es5/tex-chtml.js"
 
