@@ -14,6 +14,7 @@ import torch
 from PIL import Image, ImageOps
 
 from export_fixtures import ASTRONAUT, PORTRAITS, tiny_style
+from readme_blocks import find_blocks
 from tps_portrait import ConfigError, ModelFileError, TPSPortraitPipeline
 from tps_portrait.export import LANDMARK_FILES, load_runner
 from tps_portrait.models.landmarks.cropping import letterbox
@@ -140,3 +141,15 @@ def test_javascript_host_draws_as_face_mode(
     words = [HOST / "stylize.mjs", photo, models / "tiny.onnx", tmp_path / "out.png"]
     subprocess.run(["node", *map(str, words)], check=True)
     _agree(tmp_path / "out.png", expected)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_javascript_is_well_formed(tmp_path: Path) -> None:
+    page = HOST.parents[1] / "docs" / "integrate.md"
+    blocks = [b.code for b in find_blocks(page.read_text("utf-8")) if b.language == "javascript"]
+    assert blocks
+    for number, code in enumerate(blocks):
+        (tmp_path / f"{number}.mjs").write_text(code, "utf-8")
+    for script in (*tmp_path.glob("*.mjs"), *HOST.glob("*.mjs")):
+        done = subprocess.run(["node", "--check", script], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
