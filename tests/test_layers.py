@@ -34,6 +34,7 @@ FLOORS = {
     "_diffusers": 5.5,
     "pipeline": 6.0,
     "video": 6.5,
+    "web": 6.5,
     "cli": 7.0,
     "__main__": 8.0,
     "": 9.0,
@@ -55,6 +56,7 @@ OUTSIDE = {
     "pipeline": HUGGING_FACE | {"PIL", "diffusers", "tqdm"},
     "preparation": HUGGING_FACE | {"PIL"},
     "video": HUGGING_FACE | {"av"},
+    "web": set(),
     "cli": HUGGING_FACE | {"PIL", "diffusers", "tqdm", "rich"},
     "training": HUGGING_FACE | TRAINING,
 }

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from .._version import __version__
 from ..errors import TPSPortraitError
-from . import camera, doctor, export, prepare, pull, push, styles, stylize
+from . import camera, doctor, export, prepare, pull, push, styles, stylize, web
 from .runtime import one_line
 
 _EPILOG = """\
@@ -23,6 +23,7 @@ examples:
   tps-portrait stylize clip.mp4 -o drawn.mp4
   tps-portrait camera
   tps-portrait export --target onnx --style animation -o animation.onnx
+  tps-portrait web --setup
   tps-portrait styles
   tps-portrait push runs/ink/style me/ink
   tps-portrait doctor
@@ -47,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--debug", action="store_true", help="show the traceback of an error and all log messages"
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (stylize, camera, prepare, export, styles, pull, push, doctor):
+    for command in (stylize, camera, prepare, export, web, styles, pull, push, doctor):
         command.add_parser(commands, common)
     return parser
 
