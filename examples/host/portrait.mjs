@@ -254,11 +254,14 @@ const CUBIC = {
   },
 };
 
-/** Resize, antialiased, as Pillow does. */
+/** Resize, antialiased, as Pillow does; the bicubic filter rounds as Pillow does, too. */
 export function resize(picture, width, height, filter = CUBIC) {
+  const pixels = filter === CUBIC ? rounded : (result) => result;
   let result = picture;
-  if (width !== picture.width) result = transposed(resizeRows(transposed(result), width, filter));
-  return height === picture.height ? result : resizeRows(result, height, filter);
+  if (width !== picture.width) {
+    result = pixels(transposed(resizeRows(transposed(result), width, filter)));
+  }
+  return height === picture.height ? result : pixels(resizeRows(result, height, filter));
 }
 
 function resizeRows({ data, width, height }, rows, { support, at }) {
