@@ -1,0 +1,360 @@
+"""Time, memory and size of a style in every runtime, beside other networks, in one run.
+
+Each figure is measured in a process of its own that has as many processors as threads, by
+`latency_worker.py`. What is not installed is a row that says so. Writes JSON and Markdown:
+
+    python benchmarks/latency.py --output benchmarks/latency              # under ten minutes
+    python benchmarks/latency.py --sizes 256 --threads 1 --budget 0.5     # a quick look
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import tps_portrait
+from peers import PEERS
+from tps_portrait import ExportError, TPSPortraitError, TPSPortraitPipeline
+from tps_portrait.export import TARGETS
+from tps_portrait.export.quiet import quiet
+from tps_portrait.hub.cards import hardware_name
+from tps_portrait.hub.styles import locate_style
+
+Row = dict[str, Any]
+
+WORKER = Path(__file__).with_name("latency_worker.py")
+PHOTO = Path(tps_portrait.__file__).parent / "assets" / "astronaut.jpg"
+FORMS = ("eager", "folded", "channels_last", "compile")
+EXPORTS = (
+    *(("onnx", "fp32"), ("onnx", "fp16"), ("onnx", "int8")),
+    *(("openvino", "fp32"), ("openvino", "int8")),
+    *(("executorch", "fp32"), ("executorch", "int8")),
+    *(("litert", "fp32"), ("litert", "int8")),
+    *(("ncnn", "fp32"), ("ncnn", "fp16")),
+)
+RUNTIMES = {
+    "onnx": "onnxruntime",
+    "openvino": "OpenVINO",
+    "executorch": "ExecuTorch",
+    "litert": "LiteRT",
+    "ncnn": "ncnn",
+}
+# Longest side of the drawn frame and side of the drawn face, in pixels.
+FACE_SIZES = ((1280, 512), (640, 512), (640, 256))
+
+
+def worker(job: Row) -> Row:
+    """Run one measurement; a failure is a result too."""
+    environment = os.environ | {"OMP_NUM_THREADS": str(job["threads"]), "TQDM_DISABLE": "1"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", str(WORKER), json.dumps(job)],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=240,
+        )
+    except subprocess.TimeoutExpired:
+        return {"note": "did not end in four minutes"}
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        return {"note": lines[-1][:200]}
+    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def gmacs(network: nn.Module, size: int) -> float:
+    """Multiply-accumulates of one picture, in 1e9 (a FLOP count divided by two)."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 3, size, size))
+    return counter.get_total_flops() / 2e9
+
+
+class Benchmark:
+    """Everything that is measured, row by row.
+
+    Args:
+        options: the parsed command line.
+        folder: for exported files.
+    """
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.options, self.folder = options, folder
+        self.pipe = TPSPortraitPipeline.from_pretrained(options.style)
+        self.weights = Path(locate_style(options.style)) / "generator"
+        self.peaks: dict[int, float] = {}
+
+    def peak(self) -> Iterator[Row]:
+        """The matmul peak of each number of threads, in GFLOP/s."""
+        for threads in self.options.threads:
+            side = 2048
+            found = worker({"kind": "matmul", "side": side, "threads": threads, "budget": 2.0})
+            self.peaks[threads] = 2e-6 * side**3 / found["median_ms"]
+            yield {"threads": threads, "gflops": round(self.peaks[threads], 1)}
+
+    def ours(self) -> Iterator[Row]:
+        """The style in PyTorch and in the exported files."""
+        megabytes = (self.weights / "model.safetensors").stat().st_size / 1e6
+        for size in self.options.sizes:
+            cost = gmacs(self.pipe.generator, size)
+            common: Row = {"network": self.options.style, "size": size, "gmacs": round(cost, 4)}
+            for form in FORMS:
+                job = {"kind": "pytorch", "network": None, "form": form, "size": size}
+                row = {"runtime": f"PyTorch, {form}", "precision": "fp32", "file_mb": megabytes}
+                yield from self._rows(common | row, job | {"weights": str(self.weights)})
+            for target, precision in EXPORTS:
+                row = common | {"runtime": RUNTIMES[target], "precision": precision}
+                path = self.folder / f"{precision}-{size}{TARGETS[target].suffix}"
+                try:
+                    with quiet():
+                        report = self.pipe.export(target, path, precision=precision, size=size)
+                except ExportError as error:
+                    yield row | {"note": str(error)}
+                    continue
+                row["file_mb"] = sum(f["bytes"] for f in report.facts["files"].values()) / 1e6
+                row["psnr_db"] = report.facts["parity"]["psnr"]
+                shape = report.facts["input"]["shape"]
+                yield from self._rows(row, {"kind": target, "path": str(path), "shape": shape})
+
+    def peers(self) -> Iterator[Row]:
+        """Other networks, in PyTorch and in onnxruntime."""
+        for size in self.options.sizes:
+            for name, make in PEERS.items():
+                torch.manual_seed(0)
+                network = make().eval().requires_grad_(False)
+                path = self.folder / f"peer-{size}.onnx"
+                cost = round(gmacs(network, size), 4)
+                common: Row = {"network": name, "size": size, "precision": "fp32", "gmacs": cost}
+                # One thread in PyTorch would take a minute a network and say nothing new.
+                job: Row = {"kind": "pytorch", "network": name, "form": "eager", "size": size}
+                row = common | {"runtime": "PyTorch, eager"}
+                yield from self._rows(row, job, [max(self.options.threads)])
+                row = common | {"runtime": RUNTIMES["onnx"]}
+                shape = [1, 3, size, size]
+                try:
+                    with quiet():
+                        torch.onnx.export(network, (torch.zeros(shape),), str(path), dynamo=False)
+                except (ImportError, RuntimeError) as error:
+                    yield row | {"note": f"not exported: {error}"}
+                    continue
+                row["file_mb"] = path.stat().st_size / 1e6
+                yield from self._rows(row, {"kind": "onnx", "path": str(path), "shape": shape})
+
+    def face(self) -> Iterator[Row]:
+        """The whole of face mode on a 720p clip with one tracked face."""
+        files: dict[str, Path | None] = {"PyTorch, channels_last": None}
+        for target in ("onnx", "openvino"):
+            path = self.folder / f"dynamic{TARGETS[target].suffix}"
+            try:
+                with quiet():
+                    self.pipe.export(target, path, dynamic=True)
+                files[RUNTIMES[target]] = path
+            except ExportError as error:
+                yield {"runtime": RUNTIMES[target], "note": str(error)}
+        threads = max(self.options.threads)
+        job: Row = {"kind": "face", "photo": str(PHOTO), "style": self.options.style}
+        job |= {"threads": threads, "budget": self.options.budget, "most": 60}
+        alone = {"frame": 640, "side": 256, "path": "", "part": "track"}
+        yield {"part": "tracking alone", "threads": threads, **worker(job | alone)}
+        for runtime, path in files.items():
+            for frame, side in FACE_SIZES:
+                sizes = {"frame": frame, "side": side}
+                row = {"runtime": runtime, "threads": threads, "part": "all", **sizes}
+                yield row | worker(job | sizes | {"path": str(path or ""), "part": "all"})
+
+    def _rows(self, row: Row, job: Row, threads: list[int] | None = None) -> Iterator[Row]:
+        for count in threads or self.options.threads:
+            found = worker({"budget": self.options.budget, **job, "threads": count})
+            if "median_ms" in found:
+                gflops = 2e3 * row["gmacs"] / found["median_ms"]
+                found["gflops"] = round(gflops, 1)
+                found["peak_share"] = round(gflops / self.peaks[count], 3)
+            yield row | {"threads": count} | found
+
+
+def markdown(results: Row) -> str:
+    """All results as a page."""
+    facts = results["facts"]
+    lines = [
+        "# Latency",
+        "",
+        "<!-- not run: measures for minutes -->",
+        "```bash",
+        facts["command"],
+        "```",
+        "",
+        f"{facts['machine']}; {facts['processors']} processors, load {facts['load']} at the start; "
+        f"{facts['versions']}; {facts['seconds']:.0f} s in all. Batch 1, wall clock, median and "
+        "95th percentile; each figure from a process of its own with as many processors as "
+        "threads. Peak memory is the growth of resident memory from before the model is loaded. "
+        "GFLOP/s count two for a multiply-accumulate; the matmul peak is that of "
+        "`torch.mm` on 2048x2048 in float32, which int8 may exceed. PSNR compares the file's "
+        "drawings with PyTorch's float32.",
+        "",
+        "Matmul peak: "
+        + ", ".join(f"{p['gflops']} GFLOP/s on {p['threads']} thread(s)" for p in results["peak"])
+        + ".",
+        "",
+        "## Goals",
+        "",
+        *goals(results),
+        "",
+        "## Networks",
+        "",
+        "| network | runtime | precision | px | threads | median ms | p95 ms | GFLOP/s | of peak | "
+        "memory MiB | file MB | PSNR dB |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in (*results["ours"], *results["peers"]):
+        head = f"| {row['network']} | {row['runtime']} | {row['precision']} | {row['size']} |"
+        lines.append(head + _figures(row))
+    lines += [
+        "",
+        "## Face mode on 1280x720, one tracked face",
+        "",
+        "Follow the face, place landmarks, crop, draw crop and frame, paste back; the frame is "
+        "drawn with the given longest side, the face with the given side.",
+        "",
+        "| runtime | frame px | face px | threads | median ms | p95 ms | memory MiB |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in results["face"]:
+        if "median_ms" not in row:
+            lines.append(f"| {row.get('runtime', 'PyTorch')} | {_short(row['note'])} |||||||")
+            continue
+        whole = row["part"] == "all"
+        name = row["runtime"] if whole else "tracking alone"
+        sizes = f"{row['frame']} | {row['side']}" if whole else "- | -"
+        lines.append(
+            f"| {name} | {sizes} | {row['threads']} | {row['median_ms']:.1f} | "
+            f"{row['p95_ms']:.1f} | {row['peak_mib']:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _short(note: str) -> str:
+    return " ".join(note.split()).replace("|", "/")[:160]
+
+
+def _figures(row: Row) -> str:
+    if "median_ms" not in row:
+        return f" {row.get('threads', '-')} | {_short(row['note'])} |||||||"
+    psnr = f"{row['psnr_db']:.1f}" if "psnr_db" in row else "-"
+    size = f"{row['file_mb']:.2f}" if "file_mb" in row else "-"
+    return (
+        f" {row['threads']} | {row['median_ms']:.1f} | {row['p95_ms']:.1f} | {row['gflops']:.0f} | "
+        f"{row['peak_share']:.0%} | {row['peak_mib']:.0f} | {size} | {psnr} |"
+    )
+
+
+def goals(results: Row) -> list[str]:
+    """What was aimed at, and what this run found."""
+    threads = max(row["threads"] for row in results["peak"])
+    lines = ["| goal | measured |", "|---|---|"]
+
+    def best(precision: str) -> Row | None:
+        found = [
+            row
+            for row in results["ours"]
+            if (row["precision"], row["size"], row.get("threads")) == (precision, 512, threads)
+            and "median_ms" in row
+        ]
+        return min(found, key=lambda row: row["median_ms"], default=None)
+
+    for precision, rate in (("fp32", 30), ("int8", 60)):
+        row = best(precision)
+        if row:
+            fps = 1e3 / row["median_ms"]
+            lines.append(
+                f"| {rate} frames a second at 512 px, {threads} threads, {precision} | {fps:.0f} "
+                f"({row['median_ms']:.1f} ms, {row['runtime']}) |"
+            )
+    rivals = [r for r in results["peers"] if r["network"] == "AnimeGANv2-type" and r["size"] == 512]
+    for rival in rivals:
+        ours = [
+            row
+            for row in results["ours"]
+            if row["runtime"] == rival["runtime"]
+            and (row["precision"], row["size"]) == ("fp32", 512)
+            and row.get("threads") == rival.get("threads")
+        ]
+        if "median_ms" in rival and ours and "median_ms" in ours[0]:
+            times = rival["median_ms"] / ours[0]["median_ms"]
+            lines.append(
+                f"| 80 times faster than the AnimeGANv2-type net ({rival['runtime']}, "
+                f"{rival['threads']} thread(s)) | {times:.0f} times |"
+            )
+    if rivals and results["ours"]:
+        ours_cost = next((r["gmacs"] for r in results["ours"] if r["size"] == 512), None)
+        if ours_cost:
+            ratio = rivals[0]["gmacs"] / ours_cost
+            lines.append(f"| 100 times fewer MACs at 512 px | {ratio:.0f} times |")
+    for row in results["face"]:
+        if row.get("part") == "all" and row.get("threads") == threads and "median_ms" in row:
+            lines.append(
+                f"| face mode on 720p under 60 ms ({row['runtime']}, frame {row['frame']} px, face "
+                f"{row['side']} px) | {row['median_ms']:.0f} ms |"
+            )
+    return lines
+
+
+def main() -> None:
+    """Measure, and write `OUTPUT.json` and `OUTPUT.md`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--style", default="animation")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--budget", type=float, default=1.5, help="seconds for each measurement")
+    parser.add_argument(
+        "--parts", nargs="+", choices=("ours", "peers", "face"), default=["ours", "peers", "face"]
+    )
+    parser.add_argument("--output", type=Path, default=Path("out/latency"))
+    options = parser.parse_args()
+    start, load = time.time(), os.getloadavg()[0]
+    results: Row = {"facts": {}, "peak": [], "ours": [], "peers": [], "face": []}
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            benchmark = Benchmark(options, Path(folder))
+        except TPSPortraitError as error:
+            parser.error(str(error))
+        for part in ("peak", *options.parts):
+            for row in getattr(benchmark, part)():
+                results[part].append(row)
+                print(f"{time.time() - start:5.0f} s", part, json.dumps(row), flush=True)
+    packages = ["torch", *(TARGETS[target].runtime for target in RUNTIMES)]
+    installed = [f"{name} {_version(name)}" for name in packages]
+    results["facts"] = {
+        "command": " ".join(["python", "benchmarks/latency.py", *sys.argv[1:]]),
+        "machine": hardware_name(torch.device("cpu")).rpartition(",")[0],
+        "processors": os.cpu_count(),
+        "load": round(load, 1),
+        "versions": ", ".join(installed),
+        "seconds": round(time.time() - start, 1),
+    }
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    options.output.with_suffix(".md").write_text(markdown(results), "utf-8")
+    print(markdown(results))
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except ImportError:
+        return "(not installed)"
+
+
+if __name__ == "__main__":
+    main()
