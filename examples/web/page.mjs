@@ -69,7 +69,7 @@ async function draw(photo, live) {
   shown += 1;
   $("frames").textContent = document.body.dataset.shown = shown;
   $("milliseconds").textContent = Math.round(drawn.milliseconds);
-  $("rate").textContent = (1000 / (performance.now() - started)).toFixed(1);
+  $("rate").textContent = live ? (1000 / (performance.now() - started)).toFixed(1) : "–";
   $("backend").textContent = drawn.backend;
   document.body.dataset.faces = drawn.faces;
   return true;
