@@ -21,13 +21,12 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
-    "sphinx.ext.mathjax",
+    "mathml",  # docs/_ext
 ]
 exclude_patterns = ["_build", "_ext"]
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
-# Formulas are few; without a network the page shows their TeX.
-mathjax_path = "https://cdn.jsdelivr.net/npm/mathjax@3/es5/tex-chtml.js"
+html_math_renderer = "mathml"
 
 # Docstrings write `code` in single backticks.
 default_role = "code"
