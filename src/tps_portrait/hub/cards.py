@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
+from ..errors import OutputError
+from .facts import Collection, Metric, StyleFacts, read_facts, write_facts
+from .machine import format_duration, hardware_name, package_versions
 from .pins import METADATA_KEY
-from .styles import LIBRARY_NAME
+from .results import groups_table, results_section
+from .styles import LIBRARY_NAME, README
 
-_PACKAGES = ("tps-portrait", "torch", "transformers", "diffusers", "accelerate", "kornia")
+__all__ = [
+    "SAMPLES",
+    "Collection",
+    "Metric",
+    "StyleFacts",
+    "format_duration",
+    "hardware_name",
+    "model_index",
+    "package_versions",
+    "render_brief_card",
+    "render_style_card",
+    "style_tags",
+    "update_card",
+    "write_card",
+]
+
+SAMPLES = "samples"
+"""Folder of a style with its pictures of photo and drawing."""
 
 _HEAD = """---
 {metadata}
@@ -30,7 +47,7 @@ portrait out, by one pass of a network with {parameters:,} parameters.
 from tps_portrait import TPSPortraitPipeline
 
 pipe = TPSPortraitPipeline.from_pretrained({location!r})
-pipe("photo.jpg").images[0].save("portrait.png")
+pipe("me.jpg").images[0].save("portrait.png")
 ```
 """
 
@@ -42,7 +59,7 @@ _TRAINING = """
 {data}
 
 {credits}
-
+{held_out}
 ## Training
 
 | | |
@@ -56,11 +73,18 @@ Losses at the end of training (unweighted; 0 weight means switched off):
 {losses}
 
 Weights: {weights}.
-
+{options}
 Versions: {versions}.
+"""
 
-## Limits
+_USE = """
+## Intended use
 
+{intended_use}Portraits of people who agreed: avatars, gifts, illustration, film, live video. Not \
+for telling who somebody is or what somebody is like, and not to deceive.
+"""
+
+_LIMITS = """
 - It draws what {example_count} examples and {photo_count} photos could teach. Faces, ages, skin \
 tones, light, glasses, headwear and poses that neither set shows are drawn worse; look at the \
 results for the people you care about before you rely on them.
@@ -79,7 +103,7 @@ backgrounds are drawn without special care.
 
 _TAIL = """- A drawing keeps the person recognisable: it does not anonymise anyone.
 
-## Consent
+## Consent and misuse
 
 Draw people who agreed to it. Do not use the portraits to mock, harass or impersonate anyone, or \
 to pass a drawing off as the work of an artist. The style's licence is `{license}`; the pictures \
@@ -107,90 +131,12 @@ tps_portrait is an independent implementation of it.
 """
 
 
-@dataclass(frozen=True)
-class Collection:
-    """A set of pictures that a style was trained on.
-
-    Attributes:
-        source: folder, or id of a dataset on the Hub.
-        count: pictures used.
-        hosted: `source` is an id on the Hub.
-    """
-
-    source: str
-    count: int
-    hosted: bool = False
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A measured result of a style.
-
-    Attributes:
-        type: what was measured, such as `fid` or `landmark-error`.
-        value: the result.
-        dataset: the pictures it was measured on.
-        name: how it is shown; `type` by default.
-    """
-
-    type: str
-    value: float
-    dataset: str
-    name: str | None = None
-
-
-@dataclass(frozen=True)
-class StyleFacts:
-    """What a card tells about a style.
-
-    Attributes:
-        style: its name.
-        license: its licence, an identifier of the Hub such as `apache-2.0`.
-        examples: the style pictures.
-        photos: the photos.
-        steps: optimiser steps.
-        resolution: side of the training pictures in pixels.
-        batch_size: photos per optimiser step.
-        seed: seed of the run.
-        precision: `no`, `fp16` or `bf16`.
-        hardware: see `hardware_name`.
-        seconds: time spent in training.
-        parameters: number of parameters of the generator.
-        losses: last logged value of each loss.
-        weights: weight of each loss.
-        credits: origins and licences of the pictures.
-        hub_id: repository of the style, if it has one.
-        versions: versions of the packages; the installed ones by default.
-        description: one sentence about the style.
-        metrics: measured results, for the Hub's table.
-    """
-
-    style: str
-    license: str
-    examples: Sequence[Collection]
-    photos: Sequence[Collection]
-    steps: int
-    resolution: int
-    batch_size: int
-    seed: int
-    precision: str
-    hardware: str
-    seconds: float
-    parameters: int
-    losses: Mapping[str, float]
-    weights: Mapping[str, float]
-    credits: Sequence[str] = ()
-    hub_id: str | None = None
-    versions: Mapping[str, str] = field(default_factory=lambda: package_versions())
-    description: str = ""
-    metrics: Sequence[Metric] = ()
-
-
-def render_style_card(facts: StyleFacts) -> str:
+def render_style_card(facts: StyleFacts, *, pictures: str | None = SAMPLES) -> str:
     """Write the README.md of a style.
 
     Args:
         facts: what to tell.
+        pictures: where the samples lie, seen from the card; `None` leaves them out.
 
     Returns:
         Markdown with the YAML header that the Hub reads.
@@ -204,10 +150,91 @@ def render_style_card(facts: StyleFacts) -> str:
     }
     if hosted := [item.source for item in collections if item.hosted]:
         metadata["datasets"] = hosted
-    if facts.metrics:
-        metadata["model-index"] = model_index(facts.style, facts.metrics)
+    if measured := _all_metrics(facts):
+        metadata["model-index"] = model_index(facts.style, measured)
     if facts.description:
         metadata[METADATA_KEY] = {"description": facts.description}
+    head = _HEAD.format(
+        metadata=_yaml(metadata),
+        description=_paragraph(facts.description),
+        style=facts.style,
+        parameters=facts.parameters,
+        location=facts.hub_id or facts.style,
+    )
+    parts = [
+        head,
+        _samples(facts, pictures),
+        _training(facts),
+        _section("How these weights came about", facts.history, numbered=True),
+        results_section(facts),
+        _USE.format(intended_use=_paragraph(facts.intended_use)),
+        _section("Where it fails", facts.failures),
+        _limits(facts),
+        _TAIL.format(license=facts.license),
+    ]
+    return "".join(parts)
+
+
+def write_card(folder: Path, facts: StyleFacts) -> None:
+    """Write `facts.json` and the card made of it into the folder of a style.
+
+    Args:
+        folder: of the style; the samples of the card are those that lie in it.
+        facts: what is known.
+
+    Raises:
+        OutputError: the files cannot be written.
+    """
+    write_facts(folder, facts)
+    here = all((folder / SAMPLES / sample.file).is_file() for sample in facts.samples)
+    text = render_style_card(facts, pictures=SAMPLES if here else None)
+    try:
+        (folder / README).write_text(text, "utf-8")
+    except OSError as error:
+        raise OutputError(f"Cannot write the card in {folder}: {error}.") from error
+
+
+def update_card(folder: Path, report: Mapping[str, Any], held_out: str = "") -> StyleFacts:
+    """Add an evaluation to the facts and the card of a style.
+
+    Args:
+        folder: of the style, with its `facts.json`.
+        report: what `tps_portrait.evaluation` writes as `metrics.json`.
+        held_out: how the photos relate to those of the training.
+
+    Returns:
+        The new facts.
+
+    Raises:
+        ModelFileError: the facts or the report are damaged.
+        OutputError: there are no facts, or the folder cannot be written.
+    """
+    facts = read_facts(folder)
+    if facts is None:
+        raise OutputError(
+            f"{folder} has no facts.json, so its card cannot be made anew. Styles that "
+            "examples/train.py wrote have one."
+        )
+    facts = facts.with_report(report, held_out)
+    write_card(folder, facts)
+    return facts
+
+
+def _all_metrics(facts: StyleFacts) -> list[Metric]:
+    return [*facts.metrics, *(m for found in facts.measurements for m in found.metrics)]
+
+
+def _samples(facts: StyleFacts, pictures: str | None) -> str:
+    if pictures is None or not facts.samples:
+        return ""
+    shown = "\n\n".join(
+        f"![{sample.caption}: photo and drawing]({pictures}/{sample.file})\n\n*{sample.caption}*"
+        for sample in facts.samples
+    )
+    return f"\n## Before and after\n\n{shown}\n"
+
+
+def _training(facts: StyleFacts) -> str:
     domains = [("style", item) for item in facts.examples]
     domains += [("photos", item) for item in facts.photos]
     training = {
@@ -220,23 +247,36 @@ def render_style_card(facts: StyleFacts) -> str:
         "Time": format_duration(facts.seconds),
     }
     credits = "\n".join(f"- {line}" for line in facts.credits)
-    return (_HEAD + _TRAINING + _TAIL).format(
-        metadata=_yaml(metadata),
-        description=_paragraph(facts.description),
-        style=facts.style,
-        parameters=facts.parameters,
-        location=facts.hub_id or facts.style,
+    options = ", ".join(f"`{key}` {_plain(value)}" for key, value in facts.options.items())
+    return _TRAINING.format(
         data="\n".join(f"| {kind} | {c.count} | {_shown(c)} |" for kind, c in domains),
         credits=f"Origins:\n\n{credits}" if credits else "The sets name no origins or licences.",
+        held_out=f"\nHeld out: {facts.held_out}\n" if facts.held_out else "",
         training="\n".join(f"| {key} | {value} |" for key, value in training.items()),
         losses="\n".join(f"| {key} | {value:.4f} |" for key, value in facts.losses.items()),
         weights=", ".join(f"{key} {value:g}" for key, value in facts.weights.items()),
+        options=f"\nOther options that differ from the defaults: {options}.\n" if options else "",
         versions=", ".join(f"{key} {value}" for key, value in facts.versions.items()),
+    )
+
+
+def _limits(facts: StyleFacts) -> str:
+    text = _LIMITS.format(
         example_count=sum(item.count for item in facts.examples),
         photo_count=sum(item.count for item in facts.photos),
         resolution=facts.resolution,
-        license=facts.license,
     )
+    return f"\n## Limits\n\n{groups_table(facts)}{text}"
+
+
+def _section(title: str, lines: Sequence[str], *, numbered: bool = False) -> str:
+    marks = [f"{index}." if numbered else "-" for index in range(1, len(lines) + 1)]
+    text = "\n".join(f"{mark} {line}" for mark, line in zip(marks, lines, strict=True))
+    return f"\n## {title}\n\n{text}\n" if lines else ""
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def render_brief_card(
@@ -301,7 +341,7 @@ def model_index(style: str, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     results = []
     for dataset in dict.fromkeys(metric.dataset for metric in metrics):
         entries = [
-            {"type": m.type, "value": m.value, "name": m.name or m.type}
+            {"type": m.type, "value": m.value, "name": m.name or m.type, **_interval(m)}
             for m in metrics
             if m.dataset == dataset
         ]
@@ -315,6 +355,10 @@ def model_index(style: str, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     return [{"name": style, "results": results}]
 
 
+def _interval(metric: Metric) -> dict[str, Any]:
+    return {"args": {"interval_95": list(metric.interval)}} if metric.interval else {}
+
+
 def _yaml(metadata: Mapping[str, Any]) -> str:
     text: str = yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True, width=1000)
     return text.rstrip()
@@ -322,52 +366,6 @@ def _yaml(metadata: Mapping[str, Any]) -> str:
 
 def _paragraph(text: str) -> str:
     return f"{text}\n\n" if text else ""
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a training depends on, as far as installed."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def hardware_name(device: torch.device, processes: int = 1) -> str:
-    """Name the machine of a training.
-
-    Args:
-        device: where it runs.
-        processes: how many train together.
-
-    Returns:
-        Such as `2 x NVIDIA H100`, or `AMD EPYC 7B13, 8 threads`.
-    """
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-        return f"{processes} x {name}" if processes > 1 else name
-    threads = torch.get_num_threads() * processes
-    return f"{_cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
-
-
-def format_duration(seconds: float) -> str:
-    """Write a time as `2 h 5 min`, `12 min` or `40 s`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _shown(collection: Collection) -> str:

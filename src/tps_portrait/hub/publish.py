@@ -12,8 +12,9 @@ from typing import Any
 from huggingface_hub import CommitInfo
 
 from ..errors import ConfigError, HubError, ModelFileError, StyleNotFoundError, TPSPortraitError
-from .cards import Metric, model_index, style_tags
+from .cards import SAMPLES, Metric, model_index, style_tags
 from .download import refuse_unsafe
+from .facts import FACTS
 from .pins import METADATA_KEY, join_card, own_metadata, pin_files, split_card
 from .remote import Token, endpoint, explain, get_json, hub_api
 from .styles import (
@@ -27,7 +28,6 @@ from .styles import (
     read_style_config,
 )
 
-SAMPLES = "samples"
 METRICS = "metrics.json"
 
 _REPO_ID = re.compile(r"(?:[\w.-]+/)?[\w.-]+")
@@ -64,7 +64,7 @@ def copy_style(source: Path, target: Path) -> list[str]:
 
 def _belongs(path: Path) -> bool:
     if len(path.parts) == 1:
-        named = path.name in (INDEX, CONFIG, README, THUMBNAIL)
+        named = path.name in (INDEX, CONFIG, FACTS, README, THUMBNAIL)
         return named or path.stem.upper() in ("LICENSE", "LICENCE", "NOTICE")
     if len(path.parts) == 2 and path.parts[0] in COMPONENTS:
         return path.suffix in (".json", ".safetensors")

@@ -12,10 +12,10 @@ from typing import Any
 from huggingface_hub import CommitInfo
 from PIL import Image
 
-from ..hub.cards import Metric, render_brief_card
+from ..errors import OutputError, TPSPortraitError
+from ..hub.cards import SAMPLES, Metric, render_brief_card
 from ..hub.publish import (
     METRICS,
-    SAMPLES,
     check_repo_id,
     complete_card,
     copy_style,
@@ -102,7 +102,9 @@ class PublishingPipeline(MixingPipeline):
                 if variant is not None:
                     self.save_pretrained(stage, variant=variant)
             self._add_card(stage, repo_id, license, description)
-            self._add_pictures(stage, samples)
+            fresh = samples is not None or not (stage / THUMBNAIL).is_file()
+            if fresh or not (stage / SAMPLES).is_dir():
+                self.save_pictures(stage, samples, thumbnail=fresh)
             if with_landmarks and self.landmarks is None:
                 target = stage / "landmarks"
                 shutil.copytree(shared_landmarks(), target, dirs_exist_ok=True)
@@ -175,22 +177,47 @@ class PublishingPipeline(MixingPipeline):
         )
         card.write_text(text, "utf-8")
 
-    def _add_pictures(self, folder: Path, photos: Sequence[ImageInput] | None) -> None:
-        """Draw the thumbnail and the samples, unless the folder has them."""
-        thumbnail, samples = folder / THUMBNAIL, folder / SAMPLES
-        if photos is None and thumbnail.is_file() and samples.is_dir():
-            return
-        if photos is not None:
+    def save_pictures(
+        self,
+        folder: str | os.PathLike[str],
+        photos: Sequence[ImageInput] | None = None,
+        *,
+        thumbnail: bool = True,
+    ) -> list[Path]:
+        """Draw the samples of a style's card and its thumbnail, in place of earlier ones.
+
+        Args:
+            folder: of the style.
+            photos: see `TPSPortraitPipeline.__call__`; a bundled portrait in the public domain by
+                default.
+            thumbnail: draw it of the first photo; otherwise it stays as it is.
+
+        Returns:
+            Files of the samples: a photo at the left, its drawing at the right.
+
+        Raises:
+            InputImageError: a photo cannot be read.
+            OutputError: the folder cannot be written.
+        """
+        samples = Path(folder) / SAMPLES
+        try:
             shutil.rmtree(samples, ignore_errors=True)
-        samples.mkdir(exist_ok=True)
-        for index, item in enumerate(photos or [_ASTRONAUT]):
-            photo = load_image(item).convert("RGB")
-            drawing, portrait = self._drawn(photo, _THUMBNAIL_SIDE)
-            if index == 0 and (photos is not None or not thumbnail.is_file()):
-                portrait.save(thumbnail, quality=88)
-            named = isinstance(item, str | os.PathLike) and "://" not in str(item)
-            stem = Path(os.fspath(item)).stem if named else f"sample-{index}"  # type: ignore[arg-type]
-            _beside(photo, drawing).save(samples / f"{stem}.jpg", quality=88)
+            samples.mkdir(parents=True, exist_ok=True)
+            written = []
+            for index, item in enumerate(photos or [_ASTRONAUT]):
+                photo = load_image(item).convert("RGB")
+                drawing, portrait = self._drawn(photo, _THUMBNAIL_SIDE)
+                if index == 0 and thumbnail:
+                    portrait.save(Path(folder) / THUMBNAIL, quality=88)
+                named = isinstance(item, str | os.PathLike) and "://" not in str(item)
+                stem = Path(os.fspath(item)).stem if named else f"sample-{index}"  # type: ignore[arg-type]
+                written.append(samples / f"{stem}.jpg")
+                _beside(photo, drawing).save(written[-1], quality=88)
+        except OSError as error:
+            if isinstance(error, TPSPortraitError):
+                raise
+            raise OutputError(f"Cannot write the pictures of {folder}: {error}.") from error
+        return written
 
     def _drawn(self, photo: Image.Image, side: int) -> tuple[Image.Image, Image.Image]:
         """Draw a photo, and cut the square around its largest face."""

@@ -1,0 +1,125 @@
+"""The parts of a card that show what was measured, and what was not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .facts import ASPECTS, Group, Measurement, Metric, StyleFacts
+
+_ARROWS = {"lower": " ↓", "higher": " ↑"}
+_UNMEASURED = "not measured"
+
+
+def results_section(facts: StyleFacts) -> str:
+    """All metrics, with their intervals and the commands that repeat them.
+
+    Args:
+        facts: of the style.
+
+    Returns:
+        Markdown, with its heading.
+    """
+    parts = [_measurement(found) for found in facts.measurements]
+    for dataset in dict.fromkeys(metric.dataset for metric in facts.metrics):
+        rows = [metric for metric in facts.metrics if metric.dataset == dataset]
+        parts.append(f"On `{dataset}`:\n\n{_table(rows)}")
+    if not parts:
+        parts = [
+            "Not measured. `examples/evaluate.py` with `--update_card` measures a style and adds "
+            "the numbers here."
+        ]
+    else:
+        parts.insert(
+            0,
+            "Intervals cover 95 %; arrows point to the better side. A number of MobileNetV2 is no "
+            "FID and no LPIPS. docs/evaluation.md of tps_portrait says what each metric is.",
+        )
+    return "\n## Results\n\n" + "\n\n".join(parts) + "\n"
+
+
+def groups_table(facts: StyleFacts) -> str:
+    """What was measured, and what was only seen, by skin tone, age, pose and accessories.
+
+    Args:
+        facts: of the style.
+
+    Returns:
+        Markdown.
+    """
+    pairs = [(found, group) for found in facts.measurements for group in found.groups]
+    names = list(dict.fromkeys(m.type for _, group in pairs for m in group.metrics))
+    titles = [_title(_first(name, [group for _, group in pairs])) for name in names]
+    head = ["by", "group", "pictures", *(titles or ["measured"])]
+    rows = []
+    for aspect in dict.fromkeys([*ASPECTS, *(group.aspect for _, group in pairs)]):
+        found = [(where, group) for where, group in pairs if group.aspect == aspect]
+        if not found:
+            rows.append([aspect, "", "", *[_UNMEASURED] * max(len(names), 1)])
+        for where, group in found:
+            known = {metric.type: _value(metric) for metric in group.metrics}
+            label = group.name if len(facts.measurements) == 1 else f"{group.name}, {where.dataset}"
+            values = [known.get(name, _UNMEASURED) for name in names]
+            rows.append([aspect, label, str(group.count), *values])
+    seen = [
+        f"- {aspect[:1].upper()}{aspect[1:]}, as seen, not measured: {text}"
+        for aspect, text in facts.limits.items()
+    ]
+    return "\n".join([*_lines(head, rows, numbers=2), *([""] if seen else []), *seen, ""])
+
+
+def _measurement(found: Measurement) -> str:
+    about = f"{found.pictures} photos of `{found.dataset}`"
+    about += f"; {found.held_out}" if found.held_out else ""
+    about += f". On {found.hardware}." if found.hardware else "."
+    parts = [about]
+    if found.command:
+        why = "<!-- not run: needs photos and measures for minutes -->"
+        parts.append(f"{why}\n```bash\n{found.command}\n```")
+    parts.append(_table(found.metrics))
+    if found.skipped:
+        left = "\n".join(f"- `{name}`: {reason}" for name, reason in found.skipped.items())
+        parts.append(f"Left out:\n\n{left}")
+    return "\n\n".join(parts)
+
+
+def _table(metrics: Sequence[Metric]) -> str:
+    rows = [
+        [
+            _title(metric),
+            _number(metric.value) + (f" {metric.unit}" if metric.unit else ""),
+            _span(metric.interval),
+            str(metric.count or ""),
+            "; ".join(f"{what}: {_number(v)}" for what, v in metric.references.items()),
+        ]
+        for metric in metrics
+    ]
+    return "\n".join(
+        _lines(["metric", "value", "interval", "pictures", "for comparison"], rows, numbers=3)
+    )
+
+
+def _lines(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: int) -> list[str]:
+    rule = ["---:" if index == numbers else "---" for index in range(len(head))]
+    return [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]
+
+
+def _first(name: str, groups: Sequence[Group]) -> Metric:
+    return next(metric for group in groups for metric in group.metrics if metric.type == name)
+
+
+def _title(metric: Metric) -> str:
+    return f"{metric.name or metric.type}{_ARROWS.get(metric.better, '')}"
+
+
+def _value(metric: Metric) -> str:
+    return _number(metric.value) + (f" ({_span(metric.interval)})" if metric.interval else "")
+
+
+def _span(ends: tuple[float, float] | None) -> str:
+    return "" if ends is None else f"{_number(ends[0])} to {_number(ends[1])}"
+
+
+def _number(value: float) -> str:
+    if float(value).is_integer() and abs(value) >= 1000:
+        return f"{int(value):,}"
+    return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.4g}"
