@@ -34,7 +34,7 @@ NOT_CODE = {"", "text", "md", "toctree", "bibtex", "mermaid", "eval-rst", "math"
 # A shell does something with these; without them a command can be run in this process.
 _SHELL = re.compile(r"[|&;<>()$`*?\[\]{}~!=]")
 _FENCE = re.compile(r"^(?P<indent> {0,3})(?P<ticks>`{3,})[ \t]*(?P<language>[\w+-]*|\{[\w-]+\})")
-_COMMENT = re.compile(r"<!--\s*not run:\s*(?P<reason>.*?)\s*-->\s*\Z", re.DOTALL)
+_COMMENT = re.compile(r"<!--\s*not run:\s*(?P<reason>(?:(?!-->).)*?)\s*-->\s*\Z", re.DOTALL)
 
 
 @dataclass(frozen=True)
