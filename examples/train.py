@@ -22,7 +22,6 @@ from accelerate.logging import get_logger
 from accelerate.utils import ProjectConfiguration, set_seed
 from diffusers.optimization import get_scheduler
 from diffusers.training_utils import EMAModel
-from huggingface_hub import HfApi
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
@@ -39,9 +38,10 @@ from tps_portrait import (
     TPSPortraitPipeline,
     TrainingDivergedError,
 )
-from tps_portrait.hub.cards import Collection, StyleFacts, hardware_name, render_style_card
+from tps_portrait.hub.cards import Collection, StyleFacts, hardware_name, write_card
+from tps_portrait.hub.facts import Sample, history_from
 from tps_portrait.hub.styles import locate_style
-from tps_portrait.training import checkpoint, data, step, tracking
+from tps_portrait.training import batches, checkpoint, data, step, tracking
 from tps_portrait.training.arguments import TrainingArguments, parse_training_arguments
 from tps_portrait.training.augment import DiscriminatorAugmentation, PhotoAugmentation
 from tps_portrait.training.content import ContentNetwork
@@ -99,46 +99,21 @@ def make_networks(args: TrainingArguments, examples: FaceSet) -> step.Networks:
     return step.Networks(generator, inverse, discriminator, aligner, content)
 
 
-def to_batch(rows: dict[str, torch.Tensor], augment: PhotoAugmentation) -> step.Batch:
-    """Turn a collated batch into float pictures and augment the photos."""
-    photo, landmarks, even = augment(
-        data.to_float(rows["photo"]), rows["photo_landmarks"], rows["photo_mask"] / 255
-    )
-    example = data.to_float(rows["example"])
-    return step.Batch(photo, landmarks, example, rows["example_landmarks"], even)
-
-
-def validation_batch(
-    photos: FaceSet, examples: FaceSet, device: torch.device, count: int = 4
-) -> step.Batch:
-    """Pick photos, each with the example that fits it best, for the sample grids."""
-    chosen = torch.linspace(0, len(photos) - 1, min(count, len(photos))).round().long()
-    subset = photos.take(chosen.tolist())
-    partners = data.pairing_energy(subset.landmarks, examples.landmarks).argmin(1)
-    return step.Batch(
-        data.to_float(subset.images).to(device),
-        subset.landmarks.to(device),
-        data.to_float(examples.images[partners]).to(device),
-        examples.landmarks[partners].to(device),
-    )
-
-
 def save_style(
     args: TrainingArguments, generator: StyleGenerator, aligner: TPSAligner, facts: StyleFacts
 ) -> None:
-    """Write the finished style with its card, and upload it if asked to."""
+    """Write the finished style with its facts, pictures and card, and upload it if asked to."""
     folder = Path(args.output_dir) / "style"
-    processor = PortraitImageProcessor(face_size=args.resolution)
-    pipe = TPSPortraitPipeline(generator, aligner, processor)
-    pipe.style, pipe.card = args.style, render_style_card(facts)
+    pipe = TPSPortraitPipeline(generator, aligner, PortraitImageProcessor(args.resolution))
+    pipe.style = args.style
     pipe.save_pretrained(folder)
+    samples = [Sample(path.name, path.stem) for path in pipe.save_pictures(folder)]
+    write_card(folder, replace(facts, samples=samples))
     logger.info("The style is in %s", folder)
     if args.push_to_hub:
         try:
-            api = HfApi(token=args.hub_token)
-            api.create_repo(args.hub_model_id, exist_ok=True)
-            api.upload_folder(repo_id=args.hub_model_id, folder_path=folder)
-        except Exception as error:
+            pipe.push_to_hub(args.hub_model_id, token=args.hub_token, folder=folder)
+        except TPSPortraitError as error:
             raise OutputError(
                 f"The style is in {folder}, but was not uploaded to {args.hub_model_id}: {error}"
             ) from error
@@ -224,7 +199,7 @@ def train(args: TrainingArguments) -> None:
 
     augment_photos = PhotoAugmentation(args.photo_augmentation)
     augment_judged = DiscriminatorAugmentation(args.discriminator_augmentation)
-    shown = validation_batch(validation or photos, examples, accelerator.device)
+    shown = batches.validation_batch(validation or photos, examples, accelerator.device)
     generator, inverse, discriminator = map(
         accelerator.unwrap_model, (nets.generator, nets.inverse, nets.discriminator)
     )
@@ -264,7 +239,7 @@ def train(args: TrainingArguments) -> None:
         for rows in skip_first_batches(loader, progress.batch) if progress.batch else loader:
             warming_up = progress.step < args.reconstruction_steps
             with accelerator.accumulate(nets.generator, nets.inverse, nets.discriminator):
-                batch = to_batch(rows, augment_photos)
+                batch = batches.to_batch(rows, augment_photos)
                 d_terms: step.Terms = {}
                 if warming_up:
                     with accelerator.autocast():
@@ -329,6 +304,8 @@ def train(args: TrainingArguments) -> None:
             parameters=generator.num_parameters(),
             losses=latest,
             weights=args.loss_weights(),
+            options=args.changed_options(),
+            history=history_from(args.pretrained_model_name_or_path),
             credits=tuple(dict.fromkeys(examples.credits + photos.credits)),
             hub_id=args.hub_model_id,
         )

@@ -22,6 +22,8 @@ from safetensors.torch import load_file
 from conftest import ASTRONAUT, DATA
 from faces import EXAMPLES
 from tps_portrait import TPSPortraitPipeline
+from tps_portrait.hub.cards import render_style_card
+from tps_portrait.hub.facts import read_facts
 from tps_portrait.training.checkpoint import list_checkpoints
 
 ROOT = Path(__file__).parents[1]
@@ -165,6 +167,18 @@ class TestArtefacts:
         for fact in ("| style | 6 | `animation` |", "| photos | 7 | `photos` |", "64 x 64"):
             assert fact in card.content
         assert "| invariance |" in card.content
+        assert "](samples/astronaut.jpg)" in card.content
+        assert "`unaligned_every` 2" in card.content
+        assert "skin tone |  |  | not measured" in card.content
+
+    def test_facts_make_the_same_card(self, whole: Path) -> None:
+        style = whole / "style"
+        facts = read_facts(style)
+        assert facts is not None
+        assert (facts.steps, facts.license, facts.examples[0].count) == (8, "cc0-1.0", 6)
+        assert render_style_card(facts) == (style / "README.md").read_text()
+        assert Image.open(style / "samples" / facts.samples[0].file).size == (1024, 512)
+        assert Image.open(style / "thumbnail.jpg").size == (384, 384)
 
     def test_photos_without_landmarks_were_completed(self, work: Path, whole: Path) -> None:
         assert "7 faces found" in (work / "whole.log").read_text()

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from ..errors import ModelFileError, OutputError
 from .machine import package_versions
+from .styles import locate_style
 
 FACTS = "facts.json"
 """Name of the file in the folder of a style."""
@@ -263,6 +264,21 @@ def write_facts(folder: Path, facts: StyleFacts) -> None:
         raise OutputError(
             f"Cannot write {folder / FACTS}: {error}. Choose a folder that can be written."
         ) from error
+
+
+def history_from(start: str | None) -> tuple[str, ...]:
+    """Tell in a line what a training began from.
+
+    Args:
+        start: bundled style, folder or Hub id; `None` if it began anew.
+    """
+    if start is None:
+        return ()
+    place = locate_style(start)
+    facts = read_facts(place) if isinstance(place, Path) else None
+    steps = f", which had {facts.steps:,} steps of training" if facts else ""
+    name = PurePath(start).name if isinstance(place, Path) else start
+    return (f"Began with the generator of `{name}`{steps}.", "Then the training described above.")
 
 
 _NESTED: dict[str, type[Any]] = {

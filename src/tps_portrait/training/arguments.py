@@ -183,6 +183,18 @@ class TrainingArguments(LossWeights):
         names = [item.name for item in fields(LossWeights)]
         return {name.removesuffix("_weight"): getattr(self, name) for name in names}
 
+    def changed_options(self) -> dict[str, int | float | str | bool | None]:
+        """Options that differ from their defaults, for the card: without weights and places."""
+        own = [item for item in fields(self) if item.name not in _TOLD_ELSEWHERE]
+        values = {item.name: getattr(self, item.name) for item in own}
+        changed = {i.name: values[i.name] for i in own if values[i.name] != i.default}
+        return {
+            name: Path(value).name
+            if isinstance(value, str) and Path(value).is_absolute()
+            else value
+            for name, value in changed.items()
+        }
+
     @property
     def photos_per_step(self) -> int:
         """Photos of an optimiser step, on one device."""
@@ -194,6 +206,15 @@ class TrainingArguments(LossWeights):
         return self.style_name or Path(self.output_dir).name
 
 
+_TOLD_ELSEWHERE = {
+    *(item.name for item in fields(LossWeights)),
+    *("config", "train_data_dir", "dataset_name", "photo_data_dir", "photo_dataset_name"),
+    *("output_dir", "validation_data_dir", "style_name", "license", "resolution", "seed"),
+    *("train_batch_size", "max_train_steps", "gradient_accumulation_steps", "mixed_precision"),
+    *("checkpointing_steps", "checkpoints_total_limit", "resume_from_checkpoint", "report_to"),
+    *("validation_steps", "logging_steps", "dataloader_num_workers", "cpu"),
+    *("push_to_hub", "hub_model_id", "hub_token"),
+}
 _POSITIVE = math.nextafter(0, 1)
 _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("train_batch_size", "max_train_steps", "gradient_accumulation_steps"), 1, math.inf),
