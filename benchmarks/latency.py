@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import tps_portrait
 from peers import PEERS
 from tps_portrait import ExportError, TPSPortraitError, TPSPortraitPipeline
-from tps_portrait.export import TARGETS
+from tps_portrait.export import TARGETS, ExportReport
 from tps_portrait.export.quiet import quiet
 from tps_portrait.hub.cards import hardware_name
 from tps_portrait.hub.styles import locate_style
@@ -45,6 +45,7 @@ EXPORTS = (
     *(("litert", "fp32"), ("litert", "int8")),
     *(("ncnn", "fp32"), ("ncnn", "fp16")),
 )
+TIME_IS_UP = "not measured: the time was up, see --limit"
 RUNTIMES = {
     "onnx": "onnxruntime",
     "openvino": "OpenVINO",
@@ -56,8 +57,10 @@ RUNTIMES = {
 FACE_SIZES = ((1280, 512), (640, 512), (640, 256))
 
 
-def worker(job: Row) -> Row:
-    """Run one measurement; a failure is a result too."""
+def worker(job: Row, limit: float = 240.0) -> Row:
+    """Run one measurement of at most `limit` seconds; a failure is a result too."""
+    if limit <= 0:
+        return {"note": TIME_IS_UP}
     environment = os.environ | {"OMP_NUM_THREADS": str(job["threads"]), "TQDM_DISABLE": "1"}
     try:
         done = subprocess.run(
@@ -65,10 +68,10 @@ def worker(job: Row) -> Row:
             capture_output=True,
             text=True,
             env=environment,
-            timeout=240,
+            timeout=limit,
         )
     except subprocess.TimeoutExpired:
-        return {"note": "did not end in four minutes"}
+        return {"note": f"did not end in {limit:.0f} seconds"}
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         return {"note": lines[-1][:200]}
@@ -95,6 +98,21 @@ class Benchmark:
         self.pipe = TPSPortraitPipeline.from_pretrained(options.style)
         self.weights = Path(locate_style(options.style)) / "generator"
         self.peaks: dict[int, float] = {}
+        self.end = time.time() + options.limit
+
+    def rows(self) -> Iterator[tuple[str, Row]]:
+        """Everything, each row with its part: one size after the other, what matters most first."""
+        yield from (("peak", row) for row in self.peak())
+        for index, size in enumerate(self.options.sizes):
+            for part, rows in (("ours", self.ours), ("peers", self.peers)):
+                if part in self.options.parts:
+                    yield from ((part, row) for row in rows(size))
+            if index == 0 and "face" in self.options.parts:
+                yield from (("face", row) for row in self.face())
+
+    def measure(self, job: Row) -> Row:
+        """Run one measurement in what is left of the time."""
+        return worker(job, min(240.0, self.end - time.time()))
 
     def peak(self) -> Iterator[Row]:
         """The matmul peak of each number of threads, in GFLOP/s."""
@@ -104,53 +122,50 @@ class Benchmark:
             self.peaks[threads] = 2e-6 * side**3 / found["median_ms"]
             yield {"threads": threads, "gflops": round(self.peaks[threads], 1)}
 
-    def ours(self) -> Iterator[Row]:
+    def ours(self, size: int) -> Iterator[Row]:
         """The style in PyTorch and in the exported files."""
         megabytes = (self.weights / "model.safetensors").stat().st_size / 1e6
-        for size in self.options.sizes:
-            cost = gmacs(self.pipe.generator, size)
-            common: Row = {"network": self.options.style, "size": size, "gmacs": round(cost, 4)}
-            for form in FORMS:
-                job = {"kind": "pytorch", "network": None, "form": form, "size": size}
-                row = {"runtime": f"PyTorch, {form}", "precision": "fp32", "file_mb": megabytes}
-                yield from self._rows(common | row, job | {"weights": str(self.weights)})
-            for target, precision in EXPORTS:
-                row = common | {"runtime": RUNTIMES[target], "precision": precision}
-                path = self.folder / f"{precision}-{size}{TARGETS[target].suffix}"
-                try:
-                    with quiet():
-                        report = self.pipe.export(target, path, precision=precision, size=size)
-                except ExportError as error:
-                    yield row | {"note": str(error)}
-                    continue
-                row["file_mb"] = sum(f["bytes"] for f in report.facts["files"].values()) / 1e6
-                row["psnr_db"] = report.facts["parity"]["psnr"]
-                shape = report.facts["input"]["shape"]
-                yield from self._rows(row, {"kind": target, "path": str(path), "shape": shape})
+        cost = gmacs(self.pipe.generator, size)
+        common: Row = {"network": self.options.style, "size": size, "gmacs": round(cost, 4)}
+        for form in FORMS:
+            job = {"kind": "pytorch", "network": None, "form": form, "size": size}
+            row = {"runtime": f"PyTorch, {form}", "precision": "fp32", "file_mb": megabytes}
+            yield from self._rows(common | row, job | {"weights": str(self.weights)})
+        for target, precision in EXPORTS:
+            row = common | {"runtime": RUNTIMES[target], "precision": precision}
+            path = self.folder / f"{precision}-{size}{TARGETS[target].suffix}"
+            try:
+                report = self._export(target, path, precision=precision, size=size)
+            except ExportError as error:
+                yield row | {"note": str(error)}
+                continue
+            row["file_mb"] = sum(f["bytes"] for f in report.facts["files"].values()) / 1e6
+            row["psnr_db"] = report.facts["parity"]["psnr"]
+            shape = report.facts["input"]["shape"]
+            yield from self._rows(row, {"kind": target, "path": str(path), "shape": shape})
 
-    def peers(self) -> Iterator[Row]:
-        """Other networks, in PyTorch and in onnxruntime."""
-        for size in self.options.sizes:
-            for name, make in PEERS.items():
-                torch.manual_seed(0)
-                network = make().eval().requires_grad_(False)
-                path = self.folder / f"peer-{size}.onnx"
-                cost = round(gmacs(network, size), 4)
-                common: Row = {"network": name, "size": size, "precision": "fp32", "gmacs": cost}
-                # One thread in PyTorch would take a minute a network and say nothing new.
-                job: Row = {"kind": "pytorch", "network": name, "form": "eager", "size": size}
-                row = common | {"runtime": "PyTorch, eager"}
-                yield from self._rows(row, job, [max(self.options.threads)])
-                row = common | {"runtime": RUNTIMES["onnx"]}
-                shape = [1, 3, size, size]
-                try:
-                    with quiet():
-                        torch.onnx.export(network, (torch.zeros(shape),), str(path), dynamo=False)
-                except (ImportError, RuntimeError) as error:
-                    yield row | {"note": f"not exported: {error}"}
-                    continue
+    def peers(self, size: int) -> Iterator[Row]:
+        """Other networks, on all threads: the slowest would take minutes on one."""
+        for name, make in PEERS.items():
+            torch.manual_seed(0)
+            network = make().eval().requires_grad_(False)
+            path = self.folder / "peer.onnx"
+            cost = round(gmacs(network, size), 4)
+            common: Row = {"network": name, "size": size, "precision": "fp32", "gmacs": cost}
+            threads = [max(self.options.threads)]
+            row = common | {"runtime": RUNTIMES["onnx"]}
+            shape = [1, 3, size, size]
+            try:
+                with quiet():
+                    torch.onnx.export(network, (torch.zeros(shape),), str(path), dynamo=False)
                 row["file_mb"] = path.stat().st_size / 1e6
-                yield from self._rows(row, {"kind": "onnx", "path": str(path), "shape": shape})
+                job: Row = {"kind": "onnx", "path": str(path), "shape": shape}
+                yield from self._rows(row, job, threads)
+            except (ImportError, RuntimeError) as error:
+                yield row | {"note": f"not exported: {error}"}
+            if size == max(self.options.sizes):
+                job = {"kind": "pytorch", "network": name, "form": "eager", "size": size}
+                yield from self._rows(common | {"runtime": "PyTorch, eager"}, job, threads)
 
     def face(self) -> Iterator[Row]:
         """The whole of face mode on a 720p clip with one tracked face."""
@@ -158,8 +173,7 @@ class Benchmark:
         for target in ("onnx", "openvino"):
             path = self.folder / f"dynamic{TARGETS[target].suffix}"
             try:
-                with quiet():
-                    self.pipe.export(target, path, dynamic=True)
+                self._export(target, path, dynamic=True)
                 files[RUNTIMES[target]] = path
             except ExportError as error:
                 yield {"runtime": RUNTIMES[target], "note": str(error)}
@@ -167,16 +181,22 @@ class Benchmark:
         job: Row = {"kind": "face", "photo": str(PHOTO), "style": self.options.style}
         job |= {"threads": threads, "budget": self.options.budget, "most": 60}
         alone = {"frame": 640, "side": 256, "path": "", "part": "track"}
-        yield {"part": "tracking alone", "threads": threads, **worker(job | alone)}
+        yield {"part": "tracking alone", "threads": threads, **self.measure(job | alone)}
         for runtime, path in files.items():
             for frame, side in FACE_SIZES:
                 sizes = {"frame": frame, "side": side}
                 row = {"runtime": runtime, "threads": threads, "part": "all", **sizes}
-                yield row | worker(job | sizes | {"path": str(path or ""), "part": "all"})
+                yield row | self.measure(job | sizes | {"path": str(path or ""), "part": "all"})
+
+    def _export(self, target: str, path: Path, **form: Any) -> ExportReport:
+        if time.time() > self.end:
+            raise ExportError(TIME_IS_UP)
+        with quiet():
+            return self.pipe.export(target, path, **form)
 
     def _rows(self, row: Row, job: Row, threads: list[int] | None = None) -> Iterator[Row]:
         for count in threads or self.options.threads:
-            found = worker({"budget": self.options.budget, **job, "threads": count})
+            found = self.measure({"budget": self.options.budget, **job, "threads": count})
             if "median_ms" in found:
                 gflops = 2e3 * row["gmacs"] / found["median_ms"]
                 found["gflops"] = round(gflops, 1)
@@ -314,9 +334,15 @@ def main() -> None:
     """Measure, and write `OUTPUT.json` and `OUTPUT.md`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--style", default="animation")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[512, 256])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--budget", type=float, default=1.5, help="seconds for each measurement")
+    parser.add_argument(
+        "--limit",
+        type=float,
+        default=570,
+        help="seconds for all; what is left then is not measured",
+    )
     parser.add_argument(
         "--parts", nargs="+", choices=("ours", "peers", "face"), default=["ours", "peers", "face"]
     )
@@ -329,10 +355,9 @@ def main() -> None:
             benchmark = Benchmark(options, Path(folder))
         except TPSPortraitError as error:
             parser.error(str(error))
-        for part in ("peak", *options.parts):
-            for row in getattr(benchmark, part)():
-                results[part].append(row)
-                print(f"{time.time() - start:5.0f} s", part, json.dumps(row), flush=True)
+        for part, row in benchmark.rows():
+            results[part].append(row)
+            print(f"{time.time() - start:5.0f} s", part, json.dumps(row), flush=True)
     packages = ["torch", *(TARGETS[target].runtime for target in RUNTIMES)]
     installed = [f"{name} {_version(name)}" for name in packages]
     results["facts"] = {

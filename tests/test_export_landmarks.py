@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from export_fixtures import ASTRONAUT, PORTRAITS, tiny_style
 from readme_blocks import find_blocks
 from tps_portrait import ConfigError, ModelFileError, TPSPortraitPipeline
+from tps_portrait.cli import main
 from tps_portrait.export import LANDMARK_FILES, load_runner
 from tps_portrait.models.landmarks.cropping import letterbox
 
@@ -34,12 +35,23 @@ def pipe() -> TPSPortraitPipeline:
 
 
 @pytest.fixture(scope="module")
-def models(pipe: TPSPortraitPipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a style and the face networks."""
+def style(pipe: TPSPortraitPipeline, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("styles") / "tiny"
+    pipe.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def models(style: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a style and the face networks, made by the command."""
     folder = tmp_path_factory.mktemp("models")
-    pipe.export("onnx", folder / "tiny.onnx", dynamic=True)
-    reports = pipe.export_landmarks("onnx", folder)
-    assert [report.path.stem for report in reports] == list(LANDMARK_FILES.values())
+    words = ["export", "--target", "onnx", "--style", style, "--dynamic", "--with-landmarks"]
+    assert main([*words, "-o", str(folder / "tiny.onnx")]) == 0
+    names = [f"{name}.onnx" for name in ("tiny", *LANDMARK_FILES.values())]
+    assert {file.name for file in folder.iterdir()} == {
+        *names,
+        *(f"{name}.json" for name in names),
+    }
     return folder
 
 
