@@ -254,7 +254,7 @@ def face(job: dict[str, Any]) -> Loader:
 
 
 def clip(photo: str, count: int = 12) -> list[Any]:
-    """Frames of 1280x720 with one face of about 240 px that moves two pixels a frame.
+    """Frames of 1280x720 with one face of about 280 px that moves two pixels a frame.
 
     Args:
         photo: a portrait.
