@@ -228,7 +228,7 @@ def build() -> gr.Blocks:
                     studio.thumbnails(),
                     label="Styles",
                     columns=4,
-                    height="auto",
+                    height=160,
                     allow_preview=False,
                     interactive=False,
                     elem_id="thumbnails",
