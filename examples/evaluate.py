@@ -15,20 +15,25 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from tps_portrait import TPSPortraitError, TPSPortraitPipeline
+from tps_portrait import ConfigError, TPSPortraitError, TPSPortraitPipeline
 from tps_portrait.evaluation import (
     EvaluationOptions,
     Stylize,
     evaluate,
     read_faces,
+    read_labels,
     read_truth,
     write_report,
 )
-from tps_portrait.hub.cards import hardware_name
+from tps_portrait.hub.cards import hardware_name, update_card
+from tps_portrait.hub.facts import read_facts
+from tps_portrait.hub.styles import README, locate_style
 
 
 def drawer(pipe: TPSPortraitPipeline, mode: str) -> Stylize:
@@ -56,6 +61,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--photos", required=True, help="folder of photos, none trained on")
     parser.add_argument("--examples", required=True, help="folder in the style, none trained on")
     parser.add_argument("--truth", help="folder of right drawings, named like their photos")
+    parser.add_argument("--labels", help="JSON: skin tone, age, … of photos, measured apart")
+    parser.add_argument(
+        "--update_card", action="store_true", help="add the numbers to the style's facts and card"
+    )
+    parser.add_argument(
+        "--held_out", default="", help="for the card: how the photos relate to the training's"
+    )
     parser.add_argument("--output_dir", default="out/evaluation")
     parser.add_argument("--networks", default="runs/networks", help="folder of converted networks")
     parser.add_argument("--skip_missing", action="store_true", help="leave out what needs them")
@@ -84,10 +96,18 @@ def main(arguments: list[str] | None = None) -> None:
         motion_photos=args.motion_photos,
         clips=args.clips,
     )
+    folder = locate_style(args.style)
+    if args.update_card and (not isinstance(folder, Path) or read_facts(folder) is None):
+        raise ConfigError(
+            f"--update_card needs a style with facts.json, as examples/train.py writes it; "
+            f"{args.style} is none."
+        )
     pipe = TPSPortraitPipeline.from_pretrained(args.style).to(args.device)
     pipe.set_progress_bar_config(disable=True)
     finder = pipe.landmarker
     photos = read_faces(args.photos, args.size, landmarker=finder, limit=args.max_photos)
+    if args.labels:
+        photos = replace(photos, labels=read_labels(args.labels, photos))
     examples = read_faces(args.examples, args.size, landmarker=finder, limit=args.max_examples)
     evaluation = evaluate(
         drawer(pipe, args.mode),
@@ -108,6 +128,9 @@ def main(arguments: list[str] | None = None) -> None:
     }
     files = write_report(evaluation, args.output_dir)
     print(files["md"].read_text("utf-8"))
+    if args.update_card and isinstance(folder, Path):
+        update_card(folder, evaluation.report.to_dict(), args.held_out)
+        print(f"Card: {folder / README}")
     print(f"Pictures beside the numbers: {files['html']}")
 
 

@@ -8,11 +8,12 @@ from .distribution import FeatureComparison
 from .evaluator import evaluate
 from .faces import FaceSet, Stylize, find_face, read_faces, read_truth
 from .geometry import landmark_error
+from .groups import read_labels
 from .html import write_report
 from .identity import SAME_PERSON, align_face, embed_faces, identity_cosines
 from .networks import MobileNetV2, SFace, load_network
 from .record import Evaluation, EvaluationOptions
-from .report import Metric, Report
+from .report import GroupResult, Metric, Report
 from .similarity import feature_distance, pooled_features, psnr, ssim
 from .stability import flicker, motion_errors
 
@@ -22,6 +23,7 @@ __all__ = [
     "EvaluationOptions",
     "FaceSet",
     "FeatureComparison",
+    "GroupResult",
     "Metric",
     "MobileNetV2",
     "Report",
@@ -43,6 +45,7 @@ __all__ = [
     "pooled_features",
     "psnr",
     "read_faces",
+    "read_labels",
     "read_truth",
     "ssim",
     "write_report",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError, ModelFileError
 from ..models.landmarks import FaceLandmarker
 from .faces import FaceSet, Stylize
+from .groups import group_faces, measure_groups
 from .measures import (
     measure_cost,
     measure_fidelity,
@@ -82,6 +83,9 @@ def evaluate(
     if isinstance(sface, SFace):
         say("identity")
         measure_identity(evaluation, sface, found, options)
+    report.groups = measure_groups(
+        report, group_faces(photos), samples=options.samples, seed=options.seed
+    )
     say("stability")
     measure_stability(evaluation, stylize, options)
     if generator is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from ..processing.resample import resize
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """Files of a folder that count as pictures."""
+
+LABELS = ("skin_tone", "age", "pose", "accessories")
+"""Columns of a `metadata.jsonl` that divide a set into parts, which are measured apart."""
 
 Stylize = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 """What is evaluated: square pictures `(3, S, S)` uint8 in, drawings of the same form out."""
@@ -40,6 +43,8 @@ class FaceSet:
             has none.
         skipped: pictures that could not be used, with the reason.
         cropped: the faces were cut out of larger pictures here.
+        labels: for each picture, what its metadata tell about the person; see `LABELS`.
+            Empty if they tell nothing.
     """
 
     label: str
@@ -48,6 +53,7 @@ class FaceSet:
     landmarks: list[Tensor | None]
     skipped: list[str]
     cropped: bool = False
+    labels: list[dict[str, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
         """How many pictures there are."""
@@ -100,6 +106,7 @@ def read_faces(
         found.names.append(name)
         found.images.append(image)
         found.landmarks.append(landmarks)
+        found.labels.append(row.get("labels", {}))
     if not found.images:
         reasons = "\n  ".join(found.skipped[:10]) or "it holds none"
         raise DatasetError(f"No picture of {root} can be used:\n  {reasons}")
@@ -195,7 +202,9 @@ def _rows(root: Path) -> list[dict[str, Any]]:
         lines = metadata.read_text(encoding="utf-8").splitlines()
         for line in filter(str.strip, lines):
             row = json.loads(line)
-            rows.append({"file_name": str(row["file_name"]), "landmarks": row.get("landmarks")})
+            labels = {key: str(row[key]) for key in LABELS if row.get(key) not in (None, "")}
+            marks = row.get("landmarks")
+            rows.append({"file_name": str(row["file_name"]), "landmarks": marks, "labels": labels})
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise DatasetError(
             f"{metadata}, row {len(rows) + 1}: not a JSON object with a `file_name` ({error})."

@@ -54,6 +54,40 @@ class Metric:
         return found
 
 
+@dataclass(frozen=True)
+class GroupResult:
+    """What was measured on a part of the photos.
+
+    Attributes:
+        aspect: what the parts differ in, such as `pose`.
+        name: of the part.
+        count: photos in it.
+        metrics: means over its photos, by name.
+    """
+
+    aspect: str
+    name: str
+    count: int
+    metrics: Mapping[str, Metric]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        metrics = {name: metric.to_dict() for name, metric in self.metrics.items()}
+        return {
+            "aspect": self.aspect,
+            "name": self.name,
+            "count": self.count,
+            "metrics": metrics,
+        }
+
+    def row(self) -> list[str]:
+        """The part as text: aspect, name, pictures, means with their intervals."""
+        means = [
+            f"`{m.name}` {shown(m.value)} ({_span(m.interval)})" for m in self.metrics.values()
+        ]
+        return [self.aspect, self.name, str(self.count), "; ".join(means)]
+
+
 @dataclass
 class Report:
     """Everything that was measured about a style.
@@ -64,6 +98,7 @@ class Report:
         pictures: names of the photos.
         metrics: by name, in the order of the tables.
         values: by metric, a value for each photo; `None` where it could not be measured.
+        groups: means over parts of the photos, such as those of one skin tone.
         skipped: what was left out, with the reason.
         settings: how it was measured: sizes, seeds, counts, versions, the command.
     """
@@ -73,6 +108,7 @@ class Report:
     pictures: list[str]
     metrics: dict[str, Metric] = field(default_factory=dict)
     values: dict[str, list[float | None]] = field(default_factory=dict)
+    groups: list[GroupResult] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -173,6 +209,7 @@ class Report:
             "name": self.name,
             "dataset": self.dataset,
             "metrics": {name: metric.to_dict() for name, metric in self.metrics.items()},
+            "groups": [group.to_dict() for group in self.groups],
             "skipped": self.skipped,
             "settings": self.settings,
             "pictures": pictures,
@@ -194,6 +231,9 @@ class Report:
             "|---|---:|---|---|---:|---|",
         ]
         lines += [f"| {' | '.join(row)} |" for row in self.rows()]
+        if self.groups:
+            lines += ["", "| by | group | pictures | means |", "|---|---|---:|---|"]
+            lines += [f"| {' | '.join(group.row())} |" for group in self.groups]
         if self.skipped:
             lines += ["", "Left out:", ""]
             lines += [f"- `{name}`: {reason}" for name, reason in self.skipped.items()]
