@@ -1,6 +1,12 @@
 """Make the pictures of the README and the docs, from portraits that may be redistributed.
 
-    python docs/make_assets.py                # needs the bundled style; writes docs/assets/
+    python docs/make_assets.py        # draws with all bundled styles; writes docs/assets/
+    python docs/make_assets.py --only styles samples
+    python docs/make_assets.py --only curves --losses animation=runs/animation/losses.jsonl
+
+`styles` is the figure with all styles, `samples` are the pictures of the cards (their names go into
+the facts of each style; then run tools/render_cards.py), `curves` the losses of a training,
+`readme` the others.
 
 Sources: NASA astronaut portrait and Grace Hopper (US government, public domain), the Mona Lisa
 (public domain), and our own CC0 renders. NOTICE names them.
@@ -10,25 +16,48 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
-from tps_portrait import TPSAligner, TPSPortraitPipeline
+from tps_portrait import DatasetError, FaceLandmarker, TPSAligner, TPSPortraitPipeline
+from tps_portrait.hub.facts import Sample, read_facts, write_facts
+from tps_portrait.hub.styles import BUNDLED_FOLDER, bundled_styles, shared_landmarks
 from tps_portrait.ops.landmarks import apply_affine, crop_transform, invert_affine, to_normalized
 from tps_portrait.ops.tps import identity_grid, warp
 from tps_portrait.training.tracking import to_image
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSETS = ROOT / "docs" / "assets"
+SYNTHETIC = ROOT / "examples/data/photos/synthetic"
 PORTRAITS = {
     "astronaut": ROOT / "src/tps_portrait/assets/astronaut.jpg",
     "grace_hopper": ROOT / "tests/data/grace_hopper.jpg",
     "mona_lisa": ROOT / "tests/data/mona_lisa.jpg",
-    "render": ROOT / "examples/data/photos/synthetic/00009.jpg",
+    "render": SYNTHETIC / "00009.jpg",
 }
+# The three portraits, and renders that differ in skin, age, hair and pose; the last is a hard case:
+# turned away, curls over the brows, hard light.
+SHOWN = {
+    **{name: path for name, path in PORTRAITS.items() if name != "render"},
+    "beard": SYNTHETIC / "00010.jpg",
+    "dark_skin": SYNTHETIC / "00025.jpg",
+    "freckles": SYNTHETIC / "00027.jpg",
+    "hard_case": SYNTHETIC / "00011.jpg",
+}
+SAMPLES = {
+    "astronaut": "Astronaut (photo: NASA, public domain)",
+    "grace_hopper": "Grace Hopper (photo: US Navy, public domain)",
+    "mona_lisa": "Mona Lisa (painting, public domain)",
+    "dark_skin": "A rendered face (CC0)",
+    "hard_case": "A rendered face, turned, in hard light (CC0)",
+}
+CELL = 288
+KINDS = ("readme", "styles", "samples", "curves")
 GAP = 8
 
 
@@ -114,19 +143,134 @@ def _lines(image: Image.Image, grid: torch.Tensor, step: int = 20) -> Image.Imag
     return image
 
 
-def main() -> None:
-    """Write all pictures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--style", default="animation")
-    args = parser.parse_args()
-    ASSETS.mkdir(parents=True, exist_ok=True)
-    pipe = TPSPortraitPipeline.from_pretrained(args.style)
-    strip(pipe).save(ASSETS / "strip.jpg", quality=90)
-    method_figure(pipe).save(ASSETS / "method.jpg", quality=92)
+def drawings(
+    styles: Sequence[str], landmarker: FaceLandmarker
+) -> tuple[dict[str, Image.Image], dict[str, dict[str, Image.Image]]]:
+    """Crops of the shown portraits, 512 px, and their drawings by style."""
+    photos: dict[str, Image.Image] = {}
+    drawn: dict[str, dict[str, Image.Image]] = {}
+    for style in styles:
+        pipe = TPSPortraitPipeline.from_pretrained(style, landmarks=landmarker)
+        pipe.set_progress_bar_config(disable=True)
+        if not photos:
+            photos = {n: face_crop(pipe, Image.open(p), 512)[0] for n, p in SHOWN.items()}
+        result = pipe(list(photos.values()), on_no_face="ignore")
+        drawn[style] = dict(zip(photos, result.images, strict=True))
+    return photos, drawn
+
+
+def styles_figure(
+    photos: dict[str, Image.Image], drawn: dict[str, dict[str, Image.Image]], cell: int = CELL
+) -> Image.Image:
+    """Portraits down; the photo and what every style makes of it across, with a line of names."""
+    columns = {"photo": photos, **drawn}
+    font = ImageFont.load_default(cell // 12)
+    head = beside(*(Image.new("RGB", (cell, cell // 8), "white") for _ in columns))
+    pen = ImageDraw.Draw(head)
+    for index, name in enumerate(columns):
+        middle = (index * (cell + GAP) + cell / 2, cell / 16)
+        pen.text(middle, name.replace("_", " "), fill=(40, 40, 40), font=font, anchor="mm")
+    rows = [
+        beside(*(_small(pictures[portrait], cell) for pictures in columns.values()))
+        for portrait in photos
+    ]
+    return above(head, *rows)
+
+
+def _small(image: Image.Image, side: int) -> Image.Image:
+    return image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
+
+
+def save_samples(
+    style: str, photos: dict[str, Image.Image], drawn: dict[str, Image.Image], folder: Path
+) -> list[Sample]:
+    """Write a picture of photo and drawing for each sample of a card."""
+    folder.mkdir(parents=True, exist_ok=True)
+    samples = [Sample(f"{name}.jpg", caption) for name, caption in SAMPLES.items()]
+    for name in SAMPLES:
+        picture = beside(_small(photos[name], 384), _small(drawn[name], 384))
+        picture.save(folder / f"{name}.jpg", quality=88)
+    return samples
+
+
+def plot_losses(log: Path, target: Path, *, points: int = 200) -> None:
+    """Plot the losses of a training, one panel for G, F and one for D, smoothed.
+
+    Args:
+        log: losses.jsonl of the run.
+        target: PNG.
+        points: of each curve at most; a point is the mean of the lines around it.
+
+    Raises:
+        DatasetError: the file holds no losses.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    rows = [json.loads(line) for line in log.read_text("utf-8").splitlines() if line.strip()]
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    names = [name for name in names if name not in ("step", "learning_rate")]
+    if not names:
+        raise DatasetError(f"{log} holds no losses; it must be the losses.jsonl of a training.")
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    panels = figure.subplots(1, 2, sharex=True)
+    for name in names:
+        known = np.array([(row["step"], row[name]) for row in rows if name in row])
+        parts = np.array_split(known, min(points, len(known)))
+        curve = np.array([part.mean(0) for part in parts])
+        panels[int(name.startswith("d_"))].plot(curve[:, 0], curve[:, 1], label=name, linewidth=1.2)
+    for panel, title in zip(panels, ("generators", "discriminators"), strict=True):
+        panel.set(title=title, xlabel="step")
+        panel.grid(alpha=0.25)
+        if panel.get_legend_handles_labels()[0]:
+            panel.legend(fontsize=7, ncols=2)
+    panels[0].set_yscale("log")
+    panels[0].set_ylabel("loss, unweighted")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Without the version of matplotlib, the same losses make the same file.
+    figure.savefig(target, dpi=110, metadata={"Software": None})
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--style", default="animation", help="style of the README's pictures")
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument(
+        "--losses", nargs="+", default=[], metavar="STYLE=FILE", help="losses.jsonl of trainings"
+    )
+    parser.add_argument("--output", type=Path, default=ASSETS, help="folder of the pictures")
+    args = parser.parse_args(arguments)
+    args.output.mkdir(parents=True, exist_ok=True)
+    if "curves" in args.only:
+        for entry in args.losses:
+            style, _, path = entry.rpartition("=")
+            plot_losses(Path(path), args.output / f"curves_{style}.png")
+    if {"styles", "samples"} & set(args.only):
+        landmarker = FaceLandmarker.from_pretrained(shared_landmarks())
+        photos, drawn = drawings(bundled_styles(), landmarker)
+        if "styles" in args.only:
+            styles_figure(photos, drawn).save(args.output / "styles.jpg", quality=88)
+        for style in drawn if "samples" in args.only else ():
+            samples = save_samples(style, photos, drawn[style], args.output / "styles" / style)
+            facts = read_facts(BUNDLED_FOLDER / style)
+            if facts is not None and args.output == ASSETS:
+                write_facts(BUNDLED_FOLDER / style, replace(facts, samples=samples))
+    if "readme" in args.only:
+        readme_pictures(args.style, args.output)
+
+
+def readme_pictures(style: str, folder: Path) -> None:
+    """Write the pictures of one style in the README and the pages about the method."""
+    pipe = TPSPortraitPipeline.from_pretrained(style)
+    strip(pipe).save(folder / "strip.jpg", quality=90)
+    method_figure(pipe).save(folder / "method.jpg", quality=92)
     for name, path in PORTRAITS.items():
         photo = Image.open(path).convert("RGB")
         drawing = pipe(photo, on_no_face="ignore").images[0]
-        beside(photo, drawing).save(ASSETS / f"{name}.jpg", quality=90)
+        beside(photo, drawing).save(folder / f"{name}.jpg", quality=90)
 
 
 if __name__ == "__main__":

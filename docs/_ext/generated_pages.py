@@ -196,10 +196,10 @@ def help_of(parser: argparse.ArgumentParser, prog: str) -> list[str]:
 
 def styles(pages: Pages) -> None:
     """Write a page for each bundled style from its card."""
-    from tps_portrait.hub.styles import BUNDLED_FOLDER, bundled_styles
+    from tps_portrait.hub.styles import bundled_styles
 
     for name in bundled_styles():
-        pages.write(f"styles/{name}.md", adopt(BUNDLED_FOLDER / name / "README.md", "styles"))
+        pages.write(f"styles/{name}.md", adopt(ROOT / "model_cards" / f"{name}.md", "styles"))
     text = (
         "# Bundled styles\n\nThe cards of the styles that come with the package: what they were "
         "trained on, how, and where they fail.\n\n" + toctree(bundled_styles())
@@ -244,6 +244,11 @@ def generate(app: Sphinx) -> None:
     pages.sweep()
 
 
+def relink_cards(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Let links to the cards, which lie outside of docs/, lead to their pages of the site."""
+    source[0] = re.sub(r"\(\.\./model_cards/(\w+)\.md\)", r"(_generated/styles/\1.md)", source[0])
+
+
 def escape_bars(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
@@ -258,5 +263,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("builder-inited", generate, priority=100)
+    app.connect("source-read", relink_cards)
     app.connect("autodoc-process-docstring", escape_bars, priority=100)
     return {"parallel_read_safe": True}
