@@ -57,6 +57,8 @@ SAMPLES = {
     "hard_case": "A rendered face, turned, in hard light (CC0)",
 }
 CELL = 288
+PANELS = ("generators", "generators, the other terms", "discriminators")
+ADVERSARIAL = ("global", "local", "unaligned")
 KINDS = ("readme", "styles", "samples", "curves")
 GAP = 8
 
@@ -193,8 +195,8 @@ def save_samples(
     return samples
 
 
-def plot_losses(log: Path, target: Path, *, points: int = 200) -> None:
-    """Plot the losses of a training, one panel for G, F and one for D, smoothed.
+def plot_losses(log: Path, target: Path, *, points: int = 40) -> None:
+    """Plot the losses of a training, generators and discriminators apart, smoothed.
 
     Args:
         log: losses.jsonl of the run.
@@ -214,20 +216,23 @@ def plot_losses(log: Path, target: Path, *, points: int = 200) -> None:
     names = [name for name in names if name not in ("step", "learning_rate")]
     if not names:
         raise DatasetError(f"{log} holds no losses; it must be the losses.jsonl of a training.")
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    panels = figure.subplots(1, 2, sharex=True)
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    panels = dict(zip(PANELS, figure.subplots(1, len(PANELS), sharex=True), strict=True))
     for name in names:
         known = np.array([(row["step"], row[name]) for row in rows if name in row])
         parts = np.array_split(known, min(points, len(known)))
         curve = np.array([part.mean(0) for part in parts])
-        panels[int(name.startswith("d_"))].plot(curve[:, 0], curve[:, 1], label=name, linewidth=1.2)
-    for panel, title in zip(panels, ("generators", "discriminators"), strict=True):
+        kind = "discriminators" if name.startswith("d_") else "generators"
+        if kind == "generators" and not name.startswith(ADVERSARIAL):
+            kind = "generators, the other terms"
+        panels[kind].plot(curve[:, 0], curve[:, 1], label=name, linewidth=1.4)
+    for title, panel in panels.items():
         panel.set(title=title, xlabel="step")
         panel.grid(alpha=0.25)
         if panel.get_legend_handles_labels()[0]:
-            panel.legend(fontsize=7, ncols=2)
-    panels[0].set_yscale("log")
-    panels[0].set_ylabel("loss, unweighted")
+            panel.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+    panels["generators"].set_ylabel("loss, unweighted, smoothed")
+    panels["generators, the other terms"].set_yscale("log")
     target.parent.mkdir(parents=True, exist_ok=True)
     # Without the version of matplotlib, the same losses make the same file.
     figure.savefig(target, dpi=110, metadata={"Software": None})

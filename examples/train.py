@@ -230,6 +230,7 @@ def train(args: TrainingArguments) -> None:
         tracking.log_image(accelerator.trackers, image, progress.step, output / "samples")
 
     latest: dict[str, float] = {}
+    unlogged: dict[str, torch.Tensor] = {}
     started = time.monotonic() - progress.seconds
     hidden = not accelerator.is_local_main_process
     bar = tqdm(total=args.max_train_steps, initial=progress.step, disable=hidden)
@@ -261,10 +262,13 @@ def train(args: TrainingArguments) -> None:
             if not accelerator.sync_gradients:
                 continue
             ema.step(generator.parameters())
+            # Terms of every few steps would miss the steps that are logged.
+            unlogged |= {k: v.detach() for k, v in {**terms, **d_terms}.items()}
             progress.step += 1
             bar.update()
             if progress.step % args.logging_steps == 0 or progress.step == args.max_train_steps:
-                values = {k: float(v.detach()) for k, v in {**terms, **d_terms}.items()}
+                values = {k: float(v) for k, v in unlogged.items()}
+                unlogged.clear()
                 latest.update(values)
                 rate = scheduler_g.get_last_lr()[0]
                 accelerator.log({**values, "learning_rate": rate}, step=progress.step)

@@ -7,6 +7,7 @@ import re
 import runpy
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from conftest import ASTRONAUT, DATA, tiny_pipeline
 from faces import EXAMPLES, make_picture, write_metadata
+from test_cards import facts as style_facts
 from test_evaluation_metrics import small_mobile, small_sface
 from tps_portrait.errors import ConfigError, DatasetError, ModelFileError, OutputError
 from tps_portrait.evaluation import (
@@ -33,9 +35,13 @@ from tps_portrait.evaluation import (
     evaluate,
     networks,
     read_faces,
+    read_labels,
     read_truth,
     write_report,
 )
+from tps_portrait.evaluation.groups import group_faces, measure_groups, pose
+from tps_portrait.hub.cards import write_card
+from tps_portrait.hub.facts import read_facts
 from tps_portrait.hub.styles import shared_landmarks
 from tps_portrait.models.landmarks import FaceLandmarker
 from tps_portrait.ops.landmarks import CROP_EYE_CENTER, eye_centers
@@ -314,10 +320,71 @@ def test_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [script, *flags])
     with pytest.raises(SystemExit, match=r"^error: .*--output_dir runs/networks"):
         runpy.run_path(script, run_name="__main__")
-    monkeypatch.setattr(sys, "argv", [script, *flags, "--skip_missing"])
+    labels = {"astronaut.jpg": {"skin_tone": "light", "accessories": "none"}}
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    flags += ["--skip_missing", "--labels", "labels.json", "--update_card"]
+    flags += ["--held_out", "none of them was trained on"]
+    monkeypatch.setattr(sys, "argv", [script, *flags])
+    with pytest.raises(SystemExit, match=r"^error: --update_card needs a style with facts\.json"):
+        runpy.run_path(script, run_name="__main__")
+    write_card(tmp_path / "tiny", style_facts(style="tiny"))
     runpy.run_path(script, run_name="__main__")
     facts = json.loads((tmp_path / "out/evaluation/metrics.json").read_text())
     assert facts["name"] == "tiny"
     assert {"face_found", "motion_error", "macs"} <= set(facts["metrics"])
     assert "--mode frame" in facts["settings"]["command"]
     assert (tmp_path / "out/evaluation/report.html").is_file()
+    assert {(g["aspect"], g["name"], g["count"]) for g in facts["groups"]} >= {
+        ("skin tone", "light", 1),
+        ("accessories", "none", 1),
+        ("pose", "frontal", 1),
+        ("pose", "turned", 1),  # the Mona Lisa
+    }
+    told = read_facts(tmp_path / "tiny")
+    assert told is not None
+    (found,) = told.measurements
+    assert [metric.type for metric in found.metrics] == list(facts["metrics"])
+    assert found.held_out == "none of them was trained on"
+    card = (tmp_path / "tiny" / "README.md").read_text()
+    assert "--labels labels.json --update_card" in card
+    assert "| skin tone | light | 1 |" in card
+    assert "| age |  |  | not measured |" in card
+
+
+def test_parts_of_a_set(photos: FaceSet, tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text('{"grace_hopper.jpg": {"age": "old", "pose": "three quarters"}}')
+    labelled = replace(photos, labels=read_labels(path, photos))
+    groups = group_faces(labelled)
+    assert groups == [{"pose": "frontal"}, {"pose": "three quarters", "age": "old"}]
+    report = Report("ink", "people", photos.names)
+    report.add_values("landmark_error", {0: 1.0, 1: 3.0}, samples=50, seed=0, better="lower")
+    results = measure_groups(report, groups, samples=50, seed=0)
+    assert [(r.aspect, r.name, r.metrics["landmark_error"].value) for r in results] == [
+        ("age", "old", 3.0),
+        ("pose", "frontal", 1.0),
+        ("pose", "three quarters", 3.0),
+    ]
+    report.groups = results
+    assert "| age | old | 1 | `landmark_error` 3 (" in report.to_markdown()
+    for text, why in (
+        ("[1]", "cannot be read"),
+        ('{"a.jpg": {"mood": "calm"}}', "has the labels mood"),
+        ('{"a.jpg": {"age": "old"}}', "names no photo"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DatasetError, match=why):
+            read_labels(path, photos)
+
+
+def test_pose_of_turned_faces(photos: FaceSet) -> None:
+    """A head turned by an angle, as a cylinder whose nose stands out by half a radius."""
+    landmarks = photos.landmarks[0]
+    assert landmarks is not None
+    for degrees, expected in ((0, "frontal"), (5, "frontal"), (30, "turned"), (-30, "turned")):
+        turned = landmarks.clone()
+        half = float((landmarks[16] - landmarks[0]).norm()) / 2
+        shift = 0.5 * half * torch.sin(torch.deg2rad(torch.tensor(float(degrees))))
+        turned[30] = landmarks[[0, 16]].mean(0) + torch.stack((shift, torch.tensor(0.1)))
+        assert pose(turned) == expected
+        assert pose(-turned) == expected  # upside down, as in pixels and out of them
