@@ -366,7 +366,7 @@ def test_parts_of_a_set(photos: FaceSet, tmp_path: Path) -> None:
         ("pose", "three quarters", 3.0),
     ]
     report.groups = results
-    assert "| age | old | 1 | `landmark_error` 3 (" in report.to_markdown()
+    assert "| age | old | 1 | `landmark_error` 3 |" in report.to_markdown()
     for text, why in (
         ("[1]", "cannot be read"),
         ('{"a.jpg": {"mood": "calm"}}', "has the labels mood"),

@@ -83,7 +83,8 @@ class GroupResult:
     def row(self) -> list[str]:
         """The part as text: aspect, name, pictures, means with their intervals."""
         means = [
-            f"`{m.name}` {shown(m.value)} ({_span(m.interval)})" for m in self.metrics.values()
+            f"`{m.name}` {shown(m.value)}" + (f" ({_span(m.interval)})" if m.interval else "")
+            for m in self.metrics.values()
         ]
         return [self.aspect, self.name, str(self.count), "; ".join(means)]
 
