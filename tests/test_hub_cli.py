@@ -21,7 +21,7 @@ from tps_portrait.cli import main
 from tps_portrait.cli import styles as command
 from tps_portrait.hub import listing
 from tps_portrait.hub.download import fetch_style
-from tps_portrait.hub.gallery import render_gallery
+from tps_portrait.hub.gallery import fetch_thumbnail, render_gallery
 from tps_portrait.hub.records import StyleInfo
 from tps_portrait.hub.styles import bundled_styles
 
@@ -158,6 +158,15 @@ class TestGallery:
         text = (tmp_path / "gallery.html").read_text()
         assert Page(text).pictures == []
         assert "evil" not in text
+
+    def test_no_file_but_the_thumbnail_is_shown(self, jpeg: bytes, tmp_path: Path) -> None:
+        secret, folder = tmp_path / "id_rsa", tmp_path / "style"
+        secret.write_text("secret")
+        folder.mkdir()
+        info = StyleInfo("me/ink", "ink", "cached", path=folder, thumbnail=str(secret))
+        assert fetch_thumbnail(info) is None
+        (folder / "thumbnail.jpg").write_bytes(jpeg)
+        assert fetch_thumbnail(info) == jpeg
 
 
 class TestPushAndPull:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tps_portrait import (
     TPSPortraitError,
     TPSPortraitPipeline,
 )
+from tps_portrait.hub.pins import split_card
 
 WEIGHTS = "generator/model.safetensors"
 Files = dict[str, bytes]
@@ -173,6 +175,15 @@ class TestHashes:
         hub.add("owner/ink", {**style_files, "aligner/extra.json": "{}"})
         with pytest.raises(ModelFileError, match=r"aligner/extra\.json is not among the files"):
             load()
+
+    def test_damaged_card(self, hub: HubServer, style_files: Files) -> None:
+        text = style_files["README.md"]
+        damaged = re.sub(rb"size: \d+", b"size: large", text)
+        hub.add("owner/ink", {**style_files, "README.md": damaged})
+        with pytest.raises(ModelFileError, match="does not match the hash in the card"):
+            load()
+        for header in ("a: 2026-99-99", "a: " + "[" * 5000):
+            assert split_card(f"---\n{header}\n---\nInk.") == ({}, "Ink.")
 
     def test_card_without_hashes(self, hub: HubServer, style_files: Files) -> None:
         hub.add("owner/ink", {**style_files, "README.md": "# ink"})

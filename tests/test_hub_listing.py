@@ -74,7 +74,16 @@ class TestHub:
         )
 
     @pytest.mark.parametrize(
-        "metadata", [{"tags": "ink"}, {"model-index": {"a": [1]}}, {"tps_portrait": [1]}], ids=str
+        "metadata",
+        [
+            {"tags": "ink"},
+            {"model-index": {"a": [1]}},
+            {"model-index": [{"results": 5}]},
+            {"model-index": [{"results": [{"metrics": 5}]}]},
+            {"tps_portrait": [1]},
+            {"tps_portrait": {"files": {"a": {"sha256": 1, "size": "large"}}}},
+        ],
+        ids=str,
     )
     def test_odd_metadata(self, hub: HubServer, metadata: dict[str, object]) -> None:
         publish(hub, "owner/ink")
@@ -83,6 +92,12 @@ class TestHub:
         files = {"README.md": join_card({**fields, **metadata}, body), "model_index.json": "{}"}
         hub.add("owner/odd", files)
         assert {info.id for info in list_styles(source="hub")} == {"owner/ink", "owner/odd"}
+
+    def test_text_of_a_card_does_not_steer_a_terminal(self, hub: HubServer) -> None:
+        own = {"description": "Ink.\x1b[2J\r\nMore\u202e."}
+        publish(hub, "owner/ink", license="mit\x1b]0;x\x07", tps_portrait=own)
+        (info,) = list_styles(source="hub")
+        assert (info.description, info.license) == ("Ink. [2J More .", "mit ]0;x ")
 
     def test_filters_and_order(self, hub: HubServer) -> None:
         publish(hub, "ann/ink", downloads=5)
@@ -179,6 +194,10 @@ class TestWithoutHub:
     def test_broken(self, hub: HubServer, naps: list[float]) -> None:
         with hub.fault("GET /api/models", status=503):
             self.check("error 503")
+
+    def test_another_server_in_between(self, hub: HubServer) -> None:
+        with hub.fault("GET /api/models", spoil=True):  # no JSON any more
+            self.check("does not answer as the Hub does")
 
     def test_rate_limit(self, hub: HubServer, naps: list[float]) -> None:
         with hub.fault("GET /api/models", status=429, headers={"Retry-After": "900"}):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import OutputError, TPSPortraitError
-from .runtime import load_pipeline, quiet_libraries
+from .runtime import load_pipeline, one_line, quiet_libraries
 
 if TYPE_CHECKING:
     from ..hub import StyleInfo
@@ -157,7 +157,7 @@ def _draw_thumbnail(info: StyleInfo) -> bytes | None:
     try:
         picture = load_pipeline(str(info.path), "cpu").thumbnail()
     except TPSPortraitError as error:
-        print(f"note: {info.id} has no thumbnail: {error}", file=sys.stderr)
+        print(f"note: {info.id} has no thumbnail: {one_line(error)}", file=sys.stderr)
         return None
     data = io.BytesIO()
     picture.save(data, "JPEG", quality=88)

@@ -87,12 +87,13 @@ def fetch_thumbnail(info: StyleInfo, token: Token = None) -> bytes | None:
     if info.thumbnail is None:
         return None
     try:
-        if info.source == "hub":
-            if not info.thumbnail.startswith(f"{endpoint()}/{info.id}/"):
-                return None  # a card may name any address; none but the Hub's is asked
-            path = hf_hub_download(info.id, THUMBNAIL, revision=info.revision, token=token)
-            return Path(path).read_bytes()
-        return Path(info.thumbnail).read_bytes()
+        # A card may name any address or file; none but the style's own is read.
+        if info.path is not None:
+            return (info.path / THUMBNAIL).read_bytes()
+        if not info.thumbnail.startswith(f"{endpoint()}/{info.id}/"):
+            return None
+        path = hf_hub_download(info.id, THUMBNAIL, revision=info.revision, token=token)
+        return Path(path).read_bytes()
     except Exception:  # a gallery with a gap is better than none
         return None
 

@@ -45,7 +45,7 @@ def split_card(text: str) -> tuple[dict[str, Any], str]:
         return {}, text
     try:
         values = yaml.safe_load(match[1])
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # impossible dates, bottomless lists
         return {}, text[match.end() :]
     return values if isinstance(values, dict) else {}, text[match.end() :]
 
@@ -72,10 +72,15 @@ def read_pins(metadata: Mapping[str, Any]) -> dict[str, Pin]:
     if not isinstance(files, dict):
         return {}
     return {
-        str(path): Pin(str(entry.get("sha256")), int(entry.get("size") or 0))
+        str(path): Pin(str(entry.get("sha256")), _size(entry.get("size")))
         for path, entry in files.items()
         if isinstance(entry, dict)
     }
+
+
+def _size(value: object) -> int:
+    """Read a length; one that no file has stands for what is none, so that the pin fails."""
+    return value if isinstance(value, int) and value >= 0 else -1
 
 
 def unpin(text: str) -> str:

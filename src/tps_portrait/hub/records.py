@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -93,7 +93,7 @@ def from_folder(
     thumbnail = folder / THUMBNAIL
     return StyleInfo(
         id=identifier,
-        name=str(config.get("style") or Path(identifier).name),
+        name=_text(config.get("style")) or Path(identifier).name,
         source=source,
         description=_description(metadata) or _first_sentence(body),
         license=_text(metadata.get("license")),
@@ -120,7 +120,7 @@ def from_hub(facts: Mapping[str, Any]) -> StyleInfo:
     named = [tag.removeprefix(_STYLE_TAG) for tag in tags if tag.startswith(_STYLE_TAG)]
     files = {str(file.get("rfilename")): file for file in facts.get("siblings") or ()}
     sizes = [file["size"] for file in files.values() if file.get("size") is not None]
-    sizes = sizes or [pin.size for pin in read_pins(metadata).values()]
+    sizes = sizes or [max(pin.size, 0) for pin in read_pins(metadata).values()]
     revision = _text(facts.get("sha"))
     picture = f"{endpoint()}/{identifier}/resolve/{revision or 'main'}/{THUMBNAIL}"
     return StyleInfo(
@@ -148,21 +148,25 @@ def is_ours(config: Mapping[str, Any]) -> bool:
 
 
 def _description(metadata: Mapping[str, Any]) -> str:
-    return _text(own_metadata(metadata).get("description")) or ""
+    text = _text(own_metadata(metadata).get("description")) or ""
+    return " ".join(text.split())
 
 
 def _first_sentence(body: str) -> str:
     for block in re.split(r"\n\s*\n", body):
         text = " ".join(block.split())
         if text and not text.startswith(_NO_TEXT):
-            return re.split(r"(?<=[.!?])\s", text)[0]
+            return _text(re.split(r"(?<=[.!?])\s", text)[0]) or ""
     return ""
 
 
 def _text(value: object) -> str | None:
     if isinstance(value, list) and value:
         value = value[0]
-    return str(value) if isinstance(value, str | int | float) and value != "" else None
+    if not isinstance(value, str | int | float) or value == "":
+        return None
+    # Anybody may write a card: its text must not steer the terminal that shows it.
+    return "".join(letter if letter.isprintable() else " " for letter in str(value))
 
 
 def _count(value: object) -> int | None:
@@ -170,16 +174,20 @@ def _count(value: object) -> int | None:
 
 
 def _tags(value: object) -> tuple[str, ...]:
-    return tuple(str(tag) for tag in value) if isinstance(value, Sequence) else ()
+    return tuple(_text(tag) or "" for tag in value) if isinstance(value, list) else ()
 
 
 def _metrics(model_index: object) -> dict[str, float]:
     """Flatten a model-index, a list of models with results with metrics."""
     found: dict[str, float] = {}
-    for model in model_index if isinstance(model_index, list) else ():
-        for result in model.get("results") or () if isinstance(model, dict) else ():
-            for metric in result.get("metrics") or () if isinstance(result, dict) else ():
-                value = metric.get("value") if isinstance(metric, dict) else None
+    for model in _dicts(model_index):
+        for result in _dicts(model.get("results")):
+            for metric in _dicts(result.get("metrics")):
+                value = metric.get("value")
                 if isinstance(value, int | float):
-                    found[str(metric.get("name") or metric.get("type"))] = float(value)
+                    found[_text(metric.get("name") or metric.get("type")) or "?"] = float(value)
     return found
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -142,7 +143,7 @@ def is_down(error: BaseException) -> bool:
 
 def _unreachable(error: BaseException) -> bool:
     return any(
-        isinstance(cause, ConnectionError | TimeoutError)
+        isinstance(cause, ConnectionError | TimeoutError | json.JSONDecodeError)
         # The base class of what httpx raises, by name: huggingface_hub has changed its client.
         or any(kind.__name__ == "TransportError" for kind in type(cause).__mro__)
         for cause in chain(error)
@@ -158,6 +159,8 @@ def why_down(error: BaseException) -> str:
         return "the Hub limits the rate of requests"
     if status is not None:
         return f"the Hub answered with error {status}"
+    if any(isinstance(cause, json.JSONDecodeError) for cause in chain(error)):
+        return f"{endpoint()} does not answer as the Hub does; something stands in between"
     return f"{endpoint()} cannot be reached"
 
 
