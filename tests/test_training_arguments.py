@@ -34,6 +34,15 @@ class TestSources:
         args = parse(tmp_path, "seed: 5\nresolution: 128\ncpu: true", "--seed", "7", "--no-cpu")
         assert (args.seed, args.resolution, args.cpu) == (7, 128, False)
 
+    def test_changed_options_name_no_places_and_secrets(self, tmp_path: Path) -> None:
+        flags = ("--hub_token", "hf_secret", "--lr_warmup_steps", "5", "--cycle_weight", "9")
+        network = "content_network: /home/me/vgg.safetensors\nseed: 4"
+        args = parse(tmp_path, network, *flags, "--adam_beta1", "0.5")
+        assert args.changed_options() == {
+            "content_network": "vgg.safetensors",
+            "lr_warmup_steps": 5,
+        }
+
     def test_several_photo_folders(self, tmp_path: Path) -> None:
         path = tmp_path / "a.yaml"
         path.write_text("train_data_dir: s\nphoto_data_dir: [a, b]\n")
