@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
+import shutil
 import tarfile
 import threading
 import urllib.request
@@ -16,10 +18,11 @@ from urllib.error import HTTPError
 import pytest
 
 from conftest import tiny_pipeline
-from tps_portrait import ConfigError, ModelFileError
+from tps_portrait import ConfigError, ModelFileError, OutputError
 from tps_portrait.cli import main
 from tps_portrait.export import LANDMARK_FILES
 from tps_portrait.web import build_site, find_runtime, make_server, page_folder, runtime
+from tps_portrait.web.site import _Built
 
 ROOT = Path(__file__).parents[1]
 
@@ -104,6 +107,16 @@ class TestRuntime:
         with pytest.raises(ModelFileError, match=f"lacks {name}"):
             find_runtime(_pack(tmp_path / "lacking.tgz", lacking))
 
+    def test_damaged_package(
+        self, cache: Path, tmp_path: Path, small_runtime: dict[str, bytes]
+    ) -> None:
+        whole = _pack(tmp_path / "ort.tgz", {**small_runtime, "more": os.urandom(4096)})
+        for content in (whole.read_bytes()[:-2000], whole.read_bytes()[:40], b"words", b""):
+            (tmp_path / "bad.tgz").write_bytes(content)
+            with pytest.raises(ModelFileError, match="Fetch it again"):
+                find_runtime(tmp_path / "bad.tgz")
+        assert list(cache.rglob("*.wasm")) == []
+
     def test_without_npm(
         self,
         cache: Path,
@@ -161,6 +174,43 @@ class TestSite:
             "exporting my_style …",
             "exporting the networks that find faces …",
         ]
+
+    def test_nothing_of_others_is_touched(
+        self, made: tuple[Path, list[str]], tmp_path: Path
+    ) -> None:
+        folder = shutil.copytree(made[0], tmp_path / "site")
+        mine = folder / "models" / "thesis.onnx"
+        mine.write_text("years of work")
+        built = _Built(folder / "built.json")
+        kept = {"my_style.onnx"}
+        built.forget_others(folder / "models", kept)
+        names = {path.name for path in (folder / "models").iterdir()}
+        assert names == {"my_style.onnx", "my_style.onnx.json", "thesis.onnx"}
+        assert set(_Built(folder / "built.json").keys) == kept
+
+    def test_folder_of_others_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models" / "mine.onnx").write_text("years of work")
+        with pytest.raises(OutputError, match="nothing in it is touched"):
+            build_site(tmp_path, [], runtime=tmp_path)
+        assert [path.name for path in tmp_path.rglob("*.*")] == ["mine.onnx"]
+
+    def test_page_that_lacks_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "index.html").write_text("")
+        with pytest.raises(ModelFileError, match=r"lacks page\.css"):
+            build_site(tmp_path / "out", [], runtime=tmp_path, page=tmp_path)
+        assert not (tmp_path / "out").exists()
+
+    def test_browser_that_leaves_is_no_error(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with make_server(tmp_path, port=0) as server:
+            for error in (ConnectionResetError(), BrokenPipeError(), KeyError("bug")):
+                try:
+                    raise error
+                except Exception:
+                    server.handle_error(None, ("127.0.0.1", 1))
+        assert capsys.readouterr().err.count("Traceback") == 1
 
     def test_is_served_with_the_headers_for_threads(self, made: tuple[Path, list[str]]) -> None:
         with make_server(made[0], port=0) as server:

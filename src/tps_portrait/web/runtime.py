@@ -7,12 +7,14 @@ tested.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import shutil
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,10 +109,15 @@ def _unpack(packed: Path, folder: Path) -> Path:
             _checked(Path(staged))
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(staged, folder)
-    except (OSError, tarfile.TarError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ModelFileError(
+            f"{packed} is damaged or was not written by `npm pack` ({error}). Fetch it again: "
+            f"{_SETUP}"
+        ) from error
+    except OSError as error:
         if isinstance(error, ModelFileError):
             raise
-        raise OutputError(f"Cannot unpack {packed} into {folder}: {error}") from error
+        raise OutputError(f"Cannot unpack {packed} into {folder}: {error}.") from error
     return folder
 
 

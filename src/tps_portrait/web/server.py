@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,14 @@ class _Handler(SimpleHTTPRequestHandler):
         """Stay quiet: the page asks for many files."""
 
 
+class _Server(ThreadingHTTPServer):
+    """Says nothing when a browser leaves in the middle of a file."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def make_server(folder: Path, host: str = "127.0.0.1", port: int = 8000) -> ThreadingHTTPServer:
     """Open a port for the page; `serve_forever` of the result serves it.
 
@@ -59,11 +68,11 @@ def make_server(folder: Path, host: str = "127.0.0.1", port: int = 8000) -> Thre
         port: 0 for any free one.
 
     Raises:
-        ConfigError: the port cannot be opened.
+        ConfigError: the address or port cannot be opened.
     """
     try:
-        return ThreadingHTTPServer((host, port), functools.partial(_Handler, directory=str(folder)))
+        return _Server((host, port), functools.partial(_Handler, directory=str(folder)))
     except (OSError, OverflowError) as error:
         raise ConfigError(
-            f"Cannot listen on {host}, port {port}: {error}. Choose another by --port."
+            f"Cannot listen on {host}, port {port}: {error}. Choose others by --host and --port."
         ) from error

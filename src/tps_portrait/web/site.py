@@ -18,7 +18,8 @@ from .runtime import FILES
 
 _ASSETS = Path(__file__).parents[1] / "assets"
 _PAGE = ("index.html", "page.css", "page.mjs", "worker.mjs", "follow.mjs", "portrait.mjs", "sw.js")
-_GENERATED = ("files.js", "built.json")
+_NOTE = "built.json"
+_GENERATED = ("files.js", _NOTE)
 
 
 def page_folder() -> Path:
@@ -47,11 +48,13 @@ def build_site(
 ) -> list[str]:
     """Write the page with everything that it needs; what is up to date is left alone.
 
+    Models of styles that an earlier call wrote and this one does not want are removed.
+
     Styles are exported to ONNX, float32, for any size, and compared with PyTorch as every export
     is; so are the networks that find faces.
 
     Args:
-        folder: where; created when missing.
+        folder: where: a new or empty folder, or one that this function wrote.
         styles: bundled names, folders or Hub ids; the first is the one that the page begins with.
         runtime: folder with the files of onnxruntime-web, see `find_runtime`.
         page: folder of the page's own files; `page_folder()` by default.
@@ -63,25 +66,28 @@ def build_site(
     Raises:
         StyleNotFoundError: there is no such style.
         ExportError: packages are missing, or a style cannot be exported.
-        OutputError: the folder cannot be written.
+        OutputError: the folder holds something else, or cannot be written.
+        ModelFileError: `page` lacks a file.
     """
-    source = page_folder() if page is None else page
+    source = page_folder() if page is None else _complete(page)
     try:
-        (folder / "models").mkdir(parents=True, exist_ok=True)
-        (folder / "runtime").mkdir(exist_ok=True)
+        if folder.exists() and not (folder / _NOTE).is_file() and any(folder.iterdir()):
+            raise OutputError(
+                f"{folder} exists and holds something else; nothing in it is touched. Choose a new "
+                "or empty folder."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        built = _Built(folder / _NOTE)
+        for name in ("models", "runtime"):
+            (folder / name).mkdir(exist_ok=True)
         for name in _PAGE:
             shutil.copyfile(source / name, folder / name)
         shutil.copyfile(_ASSETS / "astronaut.jpg", folder / "example.jpg")
         for name in FILES:
             if not _same_size(runtime / name, folder / "runtime" / name):
                 shutil.copyfile(runtime / name, folder / "runtime" / name)
-        entries = _write_models(folder, styles, report)
-        wanted = {
-            f"{name}{end}" for name in _model_names(entries) for end in (".onnx", ".onnx.json")
-        }
-        for path in (folder / "models").iterdir():
-            if path.name not in wanted:
-                path.unlink()
+        entries = _write_models(folder / "models", styles, built, report)
+        built.forget_others(folder / "models", _model_files(entries))
         _write(folder / "styles.json", json.dumps(entries, indent=2))
         _write(folder / "files.js", _list_files(folder))
     except OSError as error:
@@ -92,10 +98,9 @@ def build_site(
 
 
 def _write_models(
-    folder: Path, styles: Sequence[str], report: Callable[[str], None]
+    models: Path, styles: Sequence[str], built: _Built, report: Callable[[str], None]
 ) -> list[dict[str, str]]:
-    models, entries = folder / "models", []
-    built = _Built(folder / "built.json")
+    entries = []
     for style in styles:
         pipe = TPSPortraitPipeline.from_pretrained(style)
         pipe.set_progress_bar_config(disable=True)
@@ -117,8 +122,8 @@ def _write_models(
     return entries
 
 
-def _model_names(entries: Sequence[dict[str, str]]) -> list[str]:
-    return [*(entry["name"] for entry in entries), *LANDMARK_FILES.values()]
+def _model_files(entries: Sequence[dict[str, str]]) -> set[str]:
+    return {entry["file"] for entry in entries} | {f"{n}.onnx" for n in LANDMARK_FILES.values()}
 
 
 class _Built:
@@ -131,6 +136,7 @@ class _Built:
             self.keys: dict[str, str] = {str(k): str(v) for k, v in found.items()}
         except (OSError, ValueError, AttributeError):
             self.keys = {}
+        _write(note, json.dumps(self.keys, indent=2))
 
     def has(self, path: Path, key: str) -> bool:
         if self.keys.get(path.name) != f"{__version__} {key}" or not sidecar_path(path).is_file():
@@ -144,6 +150,23 @@ class _Built:
     def note(self, path: Path, key: str) -> None:
         self.keys[path.name] = f"{__version__} {key}"
         _write(self.path, json.dumps(self.keys, indent=2))
+
+    def forget_others(self, models: Path, wanted: set[str]) -> None:
+        for name in self.keys.keys() - wanted:
+            for path in (models / name, sidecar_path(models / name)):
+                path.unlink(missing_ok=True)
+            del self.keys[name]
+        _write(self.path, json.dumps(self.keys, indent=2))
+
+
+def _complete(page: Path) -> Path:
+    for name in _PAGE:
+        if not (page / name).is_file():
+            raise ModelFileError(
+                f"{page} lacks {name}. Pass a folder with all files of the page, such as "
+                "examples/web of the source tree."
+            )
+    return page
 
 
 def _list_files(folder: Path) -> str:
