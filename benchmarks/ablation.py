@@ -1,0 +1,352 @@
+"""Train small variants of the method and measure each on people that none of them has seen.
+
+    python benchmarks/ablation.py --photos FOLDER [FOLDER ...] --work runs/ablation
+
+trains and evaluates what is not finished yet in `--work`, one run after another, and writes
+`ablation.json`, `ablation.md`, a sheet of pictures and a plot; `--report` only writes. All
+runs of a seed go on from one warm-up (networks that repeat photos, before any example is seen), so
+that they differ in nothing but the variant. One person in five is held out, by the name alone.
+`tools/convert_eval_networks.py` makes the networks that judge. The pictures of the report show
+CC0 renders and the bundled photograph only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import json
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from tps_portrait import FaceLandmarker, StyleGenerator, TPSPortraitError, TrainingDivergedError
+from tps_portrait.evaluation import EvaluationOptions, FaceSet, evaluate, read_faces
+from tps_portrait.hub.cards import hardware_name
+from tps_portrait.hub.styles import shared_landmarks
+from tps_portrait.training.arguments import TrainingArguments
+from tps_portrait.training.data import load_faces
+
+ROOT = Path(__file__).resolve().parents[1]
+RENDERS = ROOT / "examples" / "data" / "photos" / "synthetic"
+ASTRONAUT = ROOT / "src" / "tps_portrait" / "assets" / "astronaut.jpg"
+CONTENT = ROOT / "examples" / "data" / "networks" / "vgg16_conv3.safetensors"
+
+UNALIGNED = {"pixel_alignment": False, "local_alignment": False, "feature_alignment": False}
+GLOBAL_ONLY = {**UNALIGNED, "local_adversarial_weight": 0.0, "invariance_weight": 0.0}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "full": {},
+    "no_alignment": UNALIGNED,
+    "no_pixel_alignment": {"pixel_alignment": False},
+    "no_feature_alignment": {"feature_alignment": False},
+    "no_local_alignment": {"local_alignment": False},
+    "no_cycle": {"cycle_weight": 0.0},
+    "no_invariance": {"invariance_weight": 0.0},
+    # One discriminator of whole, untouched pictures, and a cycle ten times as heavy, in each step.
+    "cyclegan_type": {
+        **GLOBAL_ONLY,
+        **{"cycle_weight": 15.0, "anchor_weight": 0.0, "grid_weight": 0.0, "unaligned_every": 1},
+    },
+    # The same discriminator; content and colours are kept by fixed distances instead of a cycle.
+    "animegan_type": {
+        **GLOBAL_ONLY,
+        **{"cycle_weight": 0.0, "content_weight": 4.5, "content_network": str(CONTENT)},
+    },
+}
+"""What each variant changes in the options of `examples/train.py`."""
+CLAIMS: dict[str, tuple[str, ...]] = {
+    "alignment": ("full", *(name for name in VARIANTS if name.startswith("no_"))),
+    "efficiency": ("full", "no_alignment"),
+    "methods": ("full", "cyclegan_type", "animegan_type"),
+}
+"""The variants that each claim compares."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training."""
+
+    style: str
+    variant: str
+    examples: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return f"{self.style}-{self.variant}-{self.examples}-s{self.seed}"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all runs share; a work folder keeps to one."""
+
+    photos: tuple[str, ...]
+    start: str | None = None
+    resolution: int = 96
+    batch: int = 2
+    warmup: int = 200
+    steps: int = 350
+    unaligned_every: int = 5
+    invariance_every: int = 4
+    held_out_photos: int = 24
+    held_out_examples: int = 48
+    held_out_seed: int = 2500
+
+
+def plan(
+    claims: Sequence[str], styles: Sequence[str], seeds: Sequence[int], counts: Sequence[int]
+) -> list[Run]:
+    """The runs that claims need, each once; all of a seed before the next."""
+    runs = [
+        Run(style, variant, count, seed)
+        for seed in seeds
+        for claim in claims
+        for style in styles
+        for count in (sorted(counts, reverse=True) if claim == "efficiency" else [max(counts)])
+        for variant in CLAIMS[claim]
+    ]
+    return list(dict.fromkeys(runs))
+
+
+def identity(row: dict[str, Any]) -> str:
+    """Who is in a picture: as its row says, or else its name without what changes between views."""
+    if "identity" in row:
+        return str(row["identity"])
+    return re.sub(r"(neutral|smiling)-|_\d+$", "", Path(row["file_name"]).stem)
+
+
+def is_held_out(person: str) -> bool:
+    """Whether a person is kept out of training: one in five, by a hash of the name."""
+    return int(hashlib.sha256(f"ablation/{person}".encode()).hexdigest()[:8], 16) % 5 == 0
+
+
+def copy_faces(folder: Path, target: Path, side: int, *, held_out: bool | None = None) -> None:
+    """Copy a training set at the size that is needed, whole or one side of the split."""
+    faces = load_faces(folder, side)
+    lines = (folder / "metadata.jsonl").read_text("utf-8").splitlines()
+    rows = {row["file_name"]: row for row in map(json.loads, filter(None, lines))}
+    (target / "masks").mkdir(parents=True, exist_ok=True)
+    known = target / "metadata.jsonl"
+    written = known.read_text("utf-8").splitlines() if known.is_file() else []
+    for name, image, mask in zip(faces.names, faces.images, faces.masks, strict=True):
+        row = rows[name]
+        if held_out is not None and is_held_out(identity(row)) != held_out:
+            continue
+        stem = f"{folder.name}-{Path(name).stem}.png"
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(target / stem)
+        Image.fromarray(mask[0].numpy()).save(target / "masks" / stem)
+        copied = {**row, "file_name": stem, "mask": f"masks/{stem}", "identity": identity(row)}
+        written.append(json.dumps(copied))
+    known.write_text("\n".join(written) + "\n", "utf-8")
+
+
+def prepare(work: Path, settings: Settings, styles: Sequence[str]) -> Path:
+    """Make small copies of all sets, once, and refuse a work folder of other settings."""
+    data, known = work / "data", work / "settings.json"
+    # Folders of photos may move; what was copied from them stays.
+    current = {k: v for k, v in asdict(settings).items() if k != "photos"}
+    if known.is_file() and json.loads(known.read_text("utf-8")) != current:
+        raise SystemExit(f"{work} holds runs with other settings; choose another --work.")
+    data.mkdir(parents=True, exist_ok=True)
+    known.write_text(json.dumps(current, indent=2), "utf-8")
+    side = settings.resolution
+    if not (data / "photos").is_dir():
+        for part, held_out in (("partial", False), ("held_out", True)):
+            shutil.rmtree(data / part, ignore_errors=True)
+            for folder in settings.photos:
+                copy_faces(Path(folder), data / part, side, held_out=held_out)
+        (data / "partial").rename(data / "photos")
+    for style in styles:
+        if (data / style).is_dir():
+            continue
+        rendered = work / "rendered" / style
+        count, seed = str(settings.held_out_examples), str(settings.held_out_seed)
+        module = ["-m", "examples.data.render", style, str(rendered.resolve())]
+        command = [sys.executable, *module, "--count", count, "--seed", seed]
+        subprocess.run(command, cwd=ROOT, check=True)
+        shutil.rmtree(data / f"{style}-held_out", ignore_errors=True)
+        copy_faces(rendered, data / f"{style}-held_out", side)
+        shutil.rmtree(data / f"{style}-partial", ignore_errors=True)
+        copy_faces(ROOT / "examples" / "data" / "styles" / style, data / f"{style}-partial", side)
+        (data / f"{style}-partial").rename(data / style)
+    return data
+
+
+def script() -> ModuleType:
+    """`examples/train.py` as a module."""
+    path = ROOT / "examples" / "train.py"
+    spec = importlib.util.spec_from_file_location("train_script", path)
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"{path} is missing.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def options(run: Run, work: Path, settings: Settings) -> dict[str, Any]:
+    """The options of a training, without where it starts and ends."""
+    return {
+        "train_data_dir": str(work / "data" / run.style),
+        "photo_data_dir": [str(work / "data" / "photos")],
+        "max_train_samples": run.examples,
+        "pretrained_model_name_or_path": settings.start,
+        "resolution": settings.resolution,
+        "train_batch_size": settings.batch,
+        "reconstruction_steps": settings.warmup,
+        "max_train_steps": settings.warmup + settings.steps,
+        "unaligned_every": settings.unaligned_every,
+        "invariance_every": settings.invariance_every,
+        "validation_steps": 10**9,
+        "checkpointing_steps": 10**9,
+        "seed": run.seed,
+        "cpu": not torch.cuda.is_available(),
+        **VARIANTS[run.variant],
+    }
+
+
+def train(run: Run, work: Path, settings: Settings) -> Path:
+    """Train one variant from the warm-up of its seed; return the folder of its generator."""
+    trainer, chosen = script(), options(run, work, settings)
+    # Without local discriminators, D is another network.
+    kind = "local" if chosen.get("local_adversarial_weight", 1.0) else "global"
+    warm = work / "warmup" / f"{kind}-s{run.seed}"
+    checkpoint = warm / "checkpoints" / f"checkpoint-{settings.warmup}"
+    if not checkpoint.is_dir():
+        shutil.rmtree(warm, ignore_errors=True)
+        steps = {"max_train_steps": settings.warmup, "checkpointing_steps": settings.warmup}
+        trainer.train(TrainingArguments(**{**chosen, **steps, "output_dir": str(warm)}))
+    output = work / "runs" / run.name
+    shutil.rmtree(output, ignore_errors=True)
+    where = {"output_dir": str(output), "resume_from_checkpoint": str(checkpoint)}
+    trainer.train(TrainingArguments(**{**chosen, **where}))
+    return output / "style" / "generator"
+
+
+@torch.inference_mode()
+def draw(generator: StyleGenerator, pictures: Sequence[Tensor]) -> list[Tensor]:
+    """Draw square pictures `(3, S, S)` uint8."""
+    drawn = generator(torch.stack(list(pictures)).float() / 127.5 - 1)
+    return list(((drawn.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8))
+
+
+def spread(faces: FaceSet, count: int) -> FaceSet:
+    """At most `count` pictures, evenly over a set."""
+    count = min(count, len(faces))
+    chosen = [index * len(faces) // count for index in range(count)]
+    parts = ([values[i] for i in chosen] for values in (faces.names, faces.images, faces.landmarks))
+    return FaceSet(faces.label, *parts, skipped=faces.skipped)
+
+
+def portraits(held_out: FaceSet, landmarker: FaceLandmarker, side: int, folder: Path) -> FaceSet:
+    """The pictures that may be shown: the bundled photograph and renders that were held out."""
+    own = [i for i, name in enumerate(held_out.names) if name.startswith(RENDERS.name)][:3]
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ASTRONAUT, folder)
+    shown = read_faces(folder, side, landmarker=landmarker)
+    shown.names.extend(held_out.names[i] for i in own)
+    shown.images.extend(held_out.images[i] for i in own)
+    return shown
+
+
+def measure(
+    run: Run, generator: Path, work: Path, settings: Settings, evaluation: EvaluationOptions
+) -> dict[str, Any]:
+    """Evaluate a generator on held-out photos and draw the portraits that may be shown."""
+    net = StyleGenerator.from_pretrained(generator, dtype=torch.float32).eval().fuse()
+    landmarker = FaceLandmarker.from_pretrained(shared_landmarks())
+    side, stylize = settings.resolution, partial(draw, net)
+    held_out = read_faces(work / "data" / "held_out", side)
+    examples = read_faces(work / "data" / f"{run.style}-held_out", side)
+    photos = spread(held_out, settings.held_out_photos)
+    report = evaluate(
+        stylize, photos, examples, landmarker=landmarker, name=run.name, options=evaluation
+    ).report
+    shown = portraits(held_out, landmarker, side, work / "portraits")
+    sheets = [torch.cat(shown.images, 2), torch.cat(draw(net, shown.images), 2)]
+    for name, sheet in zip((work / "portraits", work / "results" / run.name), sheets, strict=True):
+        Image.fromarray(sheet.permute(1, 2, 0).numpy()).save(name.with_suffix(".png"))
+    return {metric.name: metric.to_dict() for metric in report.metrics.values()}
+
+
+def carry_out(
+    run: Run, work: Path, settings: Settings, evaluation: EvaluationOptions
+) -> dict[str, Any]:
+    """Train and evaluate, unless that is done; an interrupted run starts again."""
+    target = work / "results" / f"{run.name}.json"
+    if target.is_file():
+        return dict(json.loads(target.read_text("utf-8")))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    result: dict[str, Any] = asdict(run)
+    started = time.process_time()
+    try:
+        generator = work / "runs" / run.name / "style" / "generator"
+        if not (generator / "model.safetensors").is_file():
+            generator = train(run, work, settings)
+            result["training_cpu_seconds"] = round(time.process_time() - started)
+        result["metrics"] = measure(run, generator, work, settings, evaluation)
+    except TrainingDivergedError as error:
+        result["failed"] = str(error)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    result["machine"] = f"{hardware_name(device)}, torch {torch.__version__}"
+    result["python"] = platform.python_version()
+    partial_file = target.with_suffix(".partial")
+    partial_file.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    partial_file.rename(target)
+    return result
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--photos", nargs="+", default=[], help="training sets with landmarks")
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "ablation")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks")
+    parser.add_argument("--plot", type=Path, default=ROOT / "docs/assets/data_efficiency.png")
+    parser.add_argument("--networks", default=str(ROOT / "runs" / "networks"))
+    parser.add_argument("--claims", nargs="+", choices=CLAIMS, default=["alignment", "efficiency"])
+    parser.add_argument("--styles", nargs="+", default=["animation"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--counts", nargs="+", type=int, default=[12, 25, 50, 100])
+    parser.add_argument("--start", help="style whose generator is warmed up; none if not given")
+    parser.add_argument("--report", action="store_true", help="train nothing, only write")
+    for name in ("resolution", "batch", "warmup", "steps", "held_out_photos", "held_out_examples"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(Settings, name))
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Carry out the plan and write the report."""
+    import ablation_report
+
+    args = parse(arguments)
+    chosen = {k: v for k, v in vars(args).items() if k in Settings.__dataclass_fields__}
+    settings = Settings(**{**chosen, "photos": (*args.photos, str(RENDERS))})
+    evaluation = EvaluationOptions(networks=args.networks, samples=200, motion_photos=8, clips=0)
+    runs = plan(args.claims, args.styles, args.seeds, args.counts)
+    if not args.report:
+        prepare(args.work, settings, args.styles)
+        for number, run in enumerate(runs, 1):
+            print(f"{number}/{len(runs)} {run.name}", flush=True)
+            carry_out(run, args.work, settings, evaluation)
+    ablation_report.write(args.work, args.out, args.plot)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except TPSPortraitError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,288 @@
+"""Tables, verdicts, pictures and the plot of `ablation.py`, all from what its runs left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+Record = dict[str, Any]
+
+METRICS: dict[str, tuple[str, float, bool]] = {
+    "kid_mobilenet_v2": ("KID (MobileNetV2), x 1000 ↓", 1000, False),
+    "identity_cosine_sface": ("identity cosine ↑", 1, True),
+    "landmark_error": ("landmark error, % ↓", 1, False),
+    "face_found": ("faces found ↑", 1, True),
+    "motion_error": ("motion error, of 255 ↓", 1, False),
+}
+"""Of the tables: title, factor, and whether more is better."""
+TITLES = {
+    "full": "full method",
+    "no_alignment": "no alignment of any kind",
+    "no_pixel_alignment": "no pixel alignment",
+    "no_feature_alignment": "no feature alignment",
+    "no_local_alignment": "no local alignment",
+    "no_cycle": "no cycle",
+    "no_invariance": "no deformation invariance",
+    "cyclegan_type": "CycleGAN-type",
+    "animegan_type": "AnimeGAN-type",
+}
+NOT_SHOWN = "not shown"
+
+
+def value(run: Record, metric: str) -> float | None:
+    """A metric of a run, if it was measured."""
+    found = run.get("metrics", {}).get(metric)
+    return None if found is None else float(found["value"])
+
+
+def pick(runs: Iterable[Record], **wanted: Any) -> list[Record]:
+    """The finished runs with these properties."""
+    return [
+        run
+        for run in runs
+        if "metrics" in run and all(run[key] == want for key, want in wanted.items())
+    ]
+
+
+def cell(runs: Sequence[Record], metric: str) -> str:
+    """The mean over runs, with the lowest and the highest where there are several."""
+    _, factor, _ = METRICS[metric]
+    values = [factor * found for run in runs if (found := value(run, metric)) is not None]
+    if not values:
+        return "-"
+
+    def shown(number: float) -> str:
+        return f"{number:.3f}" if abs(number) < 2 else f"{number:.1f}"
+
+    mean = shown(sum(values) / len(values))
+    return mean if len(values) == 1 else f"{mean} ({shown(min(values))} to {shown(max(values))})"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
+    """A Markdown table, its first columns of words."""
+    rule = ["---"] * words + ["---:"] * (len(head) - words)
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
+
+
+def wins(runs: Sequence[Record], metric: str, first: Record, second: Record) -> tuple[int, int]:
+    """In how many pairs of one style and seed `first` is at least as good as `second`."""
+    higher = METRICS[metric][2]
+    won = pairs = 0
+    for left in pick(runs, **first):
+        for right in pick(runs, **second, style=left["style"], seed=left["seed"]):
+            a, b = value(left, metric), value(right, metric)
+            if a is None or b is None:
+                continue
+            pairs += 1
+            won += a >= b if higher else a <= b
+    return won, pairs
+
+
+def verdict(won: int, pairs: int) -> str:
+    """What so many wins say: something only if there are two pairs at least, and they agree."""
+    if pairs < 2 or 0 < won < pairs:
+        return f"{NOT_SHOWN} ({won}/{pairs})"
+    return f"yes ({won}/{pairs})" if won else f"**no** (0/{pairs})"
+
+
+def compared(runs: Sequence[Record]) -> str:
+    """The table of a claim: each style and variant, then in how many pairs the full method wins."""
+    titles = [title for title, _, _ in METRICS.values()]
+    rows = []
+    for style in sorted({run["style"] for run in runs}):
+        for variant, title in TITLES.items():
+            found = pick(runs, style=style, variant=variant)
+            if found:
+                rows.append([style, title, str(len(found)), *(cell(found, m) for m in METRICS)])
+    parts = [table(["style", "variant", "runs", *titles], rows, words=2)]
+    rows = []
+    for variant, title in TITLES.items():
+        if variant == "full" or not pick(runs, variant=variant):
+            continue
+        pair = {"variant": "full"}, {"variant": variant}
+        rows.append([title, *(verdict(*wins(runs, metric, *pair)) for metric in METRICS)])
+    if rows:
+        parts += [
+            "Is the full method at least as good as the variant, in every pair of runs?",
+            table(["against", *titles], rows),
+        ]
+    return "\n\n".join(parts)
+
+
+def efficiency(runs: Sequence[Record]) -> str:
+    """The tables of data efficiency."""
+    counts = sorted({run["examples"] for run in runs})
+    titles = [title for title, _, _ in METRICS.values()]
+    rows = []
+    for count in counts:
+        for variant in ("full", "no_alignment"):
+            found = pick(runs, examples=count, variant=variant)
+            if found:
+                cells = (cell(found, metric) for metric in METRICS)
+                rows.append([f"{count}, {TITLES[variant]}", str(len(found)), *cells])
+    parts = [table(["examples", "runs", *titles], rows)]
+    rows = []
+    for half, whole in pairwise(counts):
+        pair = {"variant": "full", "examples": half}, {"variant": "no_alignment", "examples": whole}
+        if pick(runs, **pair[0]) and pick(runs, **pair[1]):
+            cells = (verdict(*wins(runs, metric, *pair)) for metric in METRICS)
+            rows.append([f"aligned, {half} and unaligned, {whole}", *cells])
+    if rows:
+        parts += [
+            "Is aligned training with half the examples at least as good as unaligned training, "
+            "in every pair of runs?",
+            table(["", *titles], rows),
+        ]
+    return "\n\n".join(parts)
+
+
+def render(record: Record) -> str:
+    """The page, from `ablation.json` alone."""
+    runs, settings = record["runs"], record["settings"]
+    most = max((run["examples"] for run in runs), default=0)
+    steps, side, batch = settings["steps"], settings["resolution"], settings["batch"]
+    machines = "; ".join(sorted({run["machine"] for run in runs}))
+    seeds = ", ".join(str(seed) for seed in sorted({run["seed"] for run in runs}))
+    failed = [
+        f"{run['style']}, {run['variant']}: {run['failed']}" for run in runs if "failed" in run
+    ]
+    lines = [
+        "# Ablation",
+        "<!-- Written by benchmarks/ablation.py; a test compares it with ablation.json. -->",
+        "<!-- not run: trains for hours -->\n```bash\npython benchmarks/ablation.py "
+        "--photos examples/data/photos/studio examples/data/photos/studio_heldout \\\n  "
+        f"--resolution {side} --batch {batch} "
+        f"--warmup {settings['warmup']} --steps {steps}\n```",
+        f"**Small and short: {side} px, batch {batch}, {steps} adversarial steps** after a shared "
+        f"warm-up of {settings['warmup']}; the bundled styles took thousands at 512 px. These "
+        "numbers say what the parts do at the very start of a training, and nothing certain "
+        "about its end.",
+        f"Seeds: {seeds}. Machine: {machines}. Measured on {settings['held_out_photos']} photos of "
+        f"people kept out of training, and against {settings['held_out_examples']} held-out "
+        "drawings of the style. Where a number has a range, it is the mean over runs, with the "
+        "lowest and the highest of them. KID, identity and landmarks pull in different "
+        "directions: a network that changes nothing keeps identity and geometry best. "
+        "[What the metrics are](../docs/evaluation.md).",
+    ]
+    photos = _reference(runs, "photos"), _reference(runs, "halves of the examples")
+    if photos[0] is not None and photos[1] is not None:
+        best = min(found for run in pick(runs) if (found := value(run, "kid_mobilenet_v2")))
+        lines.append(
+            f"KID x 1000 of the photos undrawn: {1000 * photos[0]:.1f}; of one half of the "
+            f"held-out drawings to the other: {1000 * photos[1]:.1f}. The best run has "
+            f"{1000 * best:.1f}"
+            + (
+                ": **no run is nearer to the style than the photos are.**"
+                if best >= photos[0]
+                else "."
+            )
+        )
+    whole = [run for run in runs if run["examples"] == most]
+    if any(run["variant"].startswith("no_") for run in whole):
+        ours = [run for run in whole if not run["variant"].endswith("_type")]
+        lines += ["## Each part left out", compared(ours), "![Each variant](ablation.jpg)"]
+    if len({run["examples"] for run in runs}) > 1:
+        plot = "![Data efficiency](../docs/assets/data_efficiency.png)"
+        pairs = [run for run in runs if run["variant"] in ("full", "no_alignment")]
+        lines += ["## Data efficiency", efficiency(pairs), plot]
+    if any(run["variant"].endswith("_type") for run in whole):
+        other = [run for run in whole if run["variant"].endswith("_type")]
+        lines += ["## Other methods", compared([*pick(whole, variant="full"), *other])]
+    if failed:
+        lines += ["## Runs that diverged", "\n".join(f"- {line}" for line in failed)]
+    return "\n\n".join(lines) + "\n"
+
+
+def _reference(runs: Sequence[Record], name: str) -> float | None:
+    for run in pick(runs):
+        found = run["metrics"].get("kid_mobilenet_v2", {}).get("references", {}).get(name)
+        if found is not None:
+            return float(found)
+    return None
+
+
+def sheet(work: Path, runs: Sequence[Record], target: Path, *, zoom: int = 2) -> None:
+    """The portraits that may be shown, drawn by each run of the first style and seed."""
+    done = pick(runs)
+    first = [run for run in done if (run["style"], run["seed"]) == _first(done)]
+    strips = [("photo", work / "portraits.png")]
+    for run in sorted(first, key=lambda run: -run["examples"]):
+        name = f"{run['style']}-{run['variant']}-{run['examples']}-s{run['seed']}.png"
+        strips.append(
+            (f"{TITLES[run['variant']]}\n{run['examples']} examples", work / "results" / name)
+        )
+    pictures = [(label, Image.open(path).convert("RGB")) for label, path in strips]
+    width, height = (zoom * side for side in pictures[0][1].size)
+    page = Image.new("RGB", (width + 200, height * len(pictures)), "white")
+    pen, font = ImageDraw.Draw(page), ImageFont.load_default(15)
+    for row, (label, picture) in enumerate(pictures):
+        enlarged = picture.resize((width, height), Image.Resampling.BICUBIC)
+        page.paste(enlarged, (200, row * height))
+        pen.multiline_text((8, row * height + height // 2 - 18), label, fill="black", font=font)
+    page.save(target, quality=88)
+
+
+def _order(run: Record) -> tuple[str, int, int, int]:
+    return run["style"], list(TITLES).index(run["variant"]), -run["examples"], run["seed"]
+
+
+def _first(runs: Sequence[Record]) -> tuple[str, int]:
+    return min((run["style"], run["seed"]) for run in runs)
+
+
+def curve(runs: Sequence[Record], target: Path, note: str) -> None:
+    """Plot metrics over the number of examples, with and without alignment."""
+    from matplotlib.figure import Figure
+
+    shown = ("kid_mobilenet_v2", "identity_cosine_sface", "landmark_error")
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    pairs = [run for run in pick(runs) if run["variant"] in ("full", "no_alignment")]
+    counts = sorted({run["examples"] for run in pairs})
+    for axes, metric in zip(figure.subplots(1, len(shown)), shown, strict=True):
+        title, factor, _ = METRICS[metric]
+        for variant, label, color in (
+            ("full", "aligned", "#1b6ca8"),
+            ("no_alignment", "not aligned", "#c8553d"),
+        ):
+            means: list[tuple[int, float]] = []
+            for count in counts:
+                found = pick(pairs, variant=variant, examples=count)
+                values = [factor * v for run in found if (v := value(run, metric)) is not None]
+                axes.plot([count] * len(values), values, "o", color=color, alpha=0.35, ms=4)
+                if values:
+                    means.append((count, sum(values) / len(values)))
+            axes.plot(*zip(*means, strict=True), "-", color=color, label=label) if means else None
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(counts, [str(count) for count in counts])
+        axes.minorticks_off()
+        axes.set_xlabel("examples")
+        axes.set_title(
+            title.replace("↓", "(less is better)").replace("↑", "(more is better)"), size=9
+        )
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].legend(frameon=False)
+    figure.suptitle(note, size=9, color="0.4")
+    figure.savefig(target, dpi=110)
+
+
+def write(work: Path, out: Path, plot: Path) -> None:
+    """Collect the results of a work folder and write everything about them."""
+    files = sorted((work / "results").glob("*.json"))
+    runs = sorted((json.loads(file.read_text("utf-8")) for file in files), key=_order)
+    if not runs:
+        raise SystemExit(f"No run in {work} is finished.")
+    settings = json.loads((work / "settings.json").read_text("utf-8"))
+    record = {"settings": settings, "runs": runs}
+    (out / "ablation.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    (out / "ablation.md").write_text(render(record), "utf-8")
+    if pick(runs):
+        sheet(work, runs, out / "ablation.jpg")
+        side, steps = settings["resolution"], settings["steps"]
+        seeds = len({run["seed"] for run in runs})
+        note = f"{side} px, {steps} steps; points: seeds, {seeds} at most; lines: their mean"
+        curve(runs, plot, note)

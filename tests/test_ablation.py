@@ -1,0 +1,236 @@
+"""The ablation: its plan, the split, resuming, tables and verdicts, and one run of it all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from faces import EXAMPLES, write_faces, write_metadata
+from test_evaluation_metrics import small_mobile, small_sface
+from tps_portrait.evaluation import MobileNetV2, SFace, networks
+from tps_portrait.training.arguments import TrainingArguments
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def ablation(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The script, importable as when it is run."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import ablation
+
+    return ablation
+
+
+@pytest.fixture
+def report(ablation: Any) -> Any:
+    """What it writes with."""
+    import ablation_report
+
+    return ablation_report
+
+
+def result(variant: str, *, seed: int = 0, examples: int = 100, **metrics: float) -> dict[str, Any]:
+    return {
+        **{"style": "ink", "variant": variant, "examples": examples, "seed": seed},
+        "machine": "a machine",
+        "metrics": {name: {"value": value} for name, value in metrics.items()},
+    }
+
+
+class TestPlan:
+    def test_each_run_once_and_seed_by_seed(self, ablation: Any) -> None:
+        runs = ablation.plan(["alignment", "efficiency"], ["animation"], [0, 1], [12, 25, 50, 100])
+        # Seven variants with all examples, two of them with fewer.
+        assert len(runs) == len(set(runs)) == 2 * (7 + 2 * 3)
+        assert [run.seed for run in runs] == [0] * 13 + [1] * 13
+        assert len({run.name for run in runs}) == len(runs)
+        assert {run.examples for run in runs if run.variant == "no_cycle"} == {100}
+
+    def test_every_variant_is_a_valid_training(self, ablation: Any, tmp_path: Path) -> None:
+        settings = ablation.Settings(("photos",))
+        chosen = {
+            name: TrainingArguments(
+                **ablation.options(ablation.Run("animation", name, 12, 3), tmp_path, settings)
+            )
+            for name in ablation.VARIANTS
+        }
+        assert {args.seed for args in chosen.values()} == {3}
+        assert {args.max_train_samples for args in chosen.values()} == {12}
+        full = chosen.pop("full").loggable()
+        changed = {
+            name: {key for key, value in args.loggable().items() if full[key] != value}
+            for name, args in chosen.items()
+        }
+        assert changed["no_pixel_alignment"] == {"pixel_alignment"}
+        assert changed["no_cycle"] == {"cycle_weight"}
+        assert changed["no_alignment"] == set(ablation.UNALIGNED)
+        assert {name for names in ablation.CLAIMS.values() for name in names} <= {"full", *changed}
+
+
+class TestSplit:
+    def test_pictures_of_a_person_stay_together(self, ablation: Any) -> None:
+        names = ("london-neutral-002_03.jpg", "london-smiling-002_08.jpg", "canada-003f.jpg")
+        people = [ablation.identity({"file_name": name}) for name in names]
+        assert people == ["london-002", "london-002", "canada-003f"]
+        assert ablation.identity({"file_name": "a_1.jpg", "identity": "ann"}) == "ann"
+
+    def test_one_in_five_is_held_out(self, ablation: Any) -> None:
+        held_out = [ablation.is_held_out(f"person-{index}") for index in range(1000)]
+        assert 150 < sum(held_out) < 250
+
+    def test_copies_are_split_and_complete(self, ablation: Any, tmp_path: Path) -> None:
+        write_faces(tmp_path / "set", 12)
+        copied = []
+        for held_out in (False, True):
+            target = tmp_path / str(held_out)
+            ablation.copy_faces(tmp_path / "set", target, 32, held_out=held_out)
+            lines = (target / "metadata.jsonl").read_text("utf-8").split("\n")
+            rows = [json.loads(line) for line in lines if line]
+            assert all(ablation.is_held_out(row["identity"]) == held_out for row in rows)
+            assert all(Image.open(target / row["mask"]).size == (32, 32) for row in rows)
+            copied += [row["file_name"] for row in rows]
+        assert sorted(copied) == sorted(f"set-face-{index}.png" for index in range(12))
+
+
+class TestTables:
+    def test_cells(self, report: Any) -> None:
+        runs = [result("full", kid_mobilenet_v2=0.01), result("full", kid_mobilenet_v2=0.02)]
+        assert report.cell(runs, "kid_mobilenet_v2") == "15.0 (10.0 to 20.0)"
+        assert report.cell(runs[:1], "kid_mobilenet_v2") == "10.0"
+        assert report.cell(runs, "face_found") == "-"
+
+    @pytest.mark.parametrize(
+        ("pair", "said"),
+        [
+            ((2, 2), "yes (2/2)"),
+            ((0, 2), "**no** (0/2)"),
+            ((1, 2), "not shown (1/2)"),
+            ((1, 1), "not shown (1/1)"),
+        ],
+    )
+    def test_one_pair_or_a_draw_shows_nothing(
+        self, report: Any, pair: tuple[int, int], said: str
+    ) -> None:
+        assert report.verdict(*pair) == said
+
+    def test_wins_compare_the_same_seed_in_the_better_direction(self, report: Any) -> None:
+        runs = [
+            result("full", seed=0, landmark_error=4.0, face_found=1.0),
+            result("full", seed=1, landmark_error=2.0, face_found=0.5),
+            result("no_cycle", seed=0, landmark_error=3.0, face_found=0.9),
+            result("no_cycle", seed=1, landmark_error=3.0, face_found=0.9),
+            result("no_cycle", seed=2, landmark_error=9.0, face_found=0.0),
+        ]
+        pair = {"variant": "full"}, {"variant": "no_cycle"}
+        assert report.wins(runs, "landmark_error", *pair) == (1, 2)
+        assert report.wins(runs[:1] + runs[2:], "landmark_error", *pair) == (0, 1)
+        assert report.wins(runs[:1] + runs[2:], "face_found", *pair) == (1, 1)
+
+    def test_half_the_examples_are_compared_with_all(self, report: Any) -> None:
+        runs = [
+            result(variant, seed=seed, examples=count, kid_mobilenet_v2=kid)
+            for seed in (0, 1)
+            for variant, count, kid in (("full", 50, 0.02), ("no_alignment", 100, 0.01))
+        ]
+        row = report.efficiency(runs).splitlines()[-1]
+        assert row.startswith("| aligned, 50 and unaligned, 100 | **no** (0/2) |")
+
+    def test_a_diverged_run_is_named_and_counts_for_nothing(self, report: Any) -> None:
+        settings = {
+            **{"steps": 5, "warmup": 2, "resolution": 64, "batch": 1},
+            **{"held_out_photos": 3, "held_out_examples": 4},
+        }
+        failed = {**result("no_cycle"), "failed": "The loss 'global' became nan."}
+        del failed["metrics"]
+        text = report.render({"settings": settings, "runs": [result("full"), failed]})
+        assert "64 px, batch 1, 5 adversarial steps" in text
+        assert "- ink, no_cycle: The loss 'global' became nan." in text
+        assert "no cycle" not in text
+
+    def test_says_whether_any_run_is_nearer_to_the_style_than_photos(self, report: Any) -> None:
+        settings = {
+            **{"steps": 5, "warmup": 2, "resolution": 64, "batch": 1},
+            **{"held_out_photos": 3, "held_out_examples": 4},
+        }
+        run = result("full", kid_mobilenet_v2=0.5)
+        metric = run["metrics"]["kid_mobilenet_v2"]
+        metric["references"] = {"photos": 0.4, "halves of the examples": 0.01}
+        record = {"settings": settings, "runs": [run]}
+        assert "no run is nearer to the style than the photos are" in report.render(record)
+        metric["value"] = 0.3
+        text = report.render(record)
+        assert "The best run has 300.0." in text
+        assert "no run is nearer" not in text
+
+    def test_the_page_is_what_the_numbers_say(self, report: Any) -> None:
+        record = json.loads((BENCHMARKS / "ablation.json").read_text("utf-8"))
+        assert (BENCHMARKS / "ablation.md").read_text("utf-8") == report.render(record)
+
+
+class TestWholeRun:
+    @pytest.fixture
+    def work(self, tmp_path: Path) -> Path:
+        """A work folder whose small copies of the sets are made already."""
+        lines = (EXAMPLES / "metadata.jsonl").read_text("utf-8").splitlines()[:10]
+        rows = [json.loads(line) for line in lines]
+        data = tmp_path / "work" / "data"
+        sets = ("photos", "held_out", "animation", "animation-held_out")
+        for name, part in zip(sets, (rows[:3], rows[3:5], rows[5:8], rows[8:]), strict=True):
+            (data / name).mkdir(parents=True)
+            for row in part:
+                small = Image.open(EXAMPLES / row["file_name"]).resize((64, 64))
+                small.save(data / name / row["file_name"])
+            write_metadata(data / name, part)
+        return tmp_path / "work"
+
+    @pytest.fixture
+    def judges(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Real networks of few channels, in files."""
+        stages = ((1, 8, 1, 1), (4, 12, 2, 2), (4, 16, 1, 2))
+        monkeypatch.setitem(networks.NETWORKS, "mobilenet_v2", partial(MobileNetV2, stages, 8, 24))
+        monkeypatch.setitem(networks.NETWORKS, "sface", partial(SFace, (4, 8, 8, 16), 12))
+        (tmp_path / "networks").mkdir()
+        for name, network in (("mobilenet_v2", small_mobile()), ("sface", small_sface())):
+            save_file(network.state_dict(), tmp_path / "networks" / f"{name}.safetensors")
+        return tmp_path / "networks"
+
+    def test_trains_measures_writes_and_never_repeats(
+        self, ablation: Any, work: Path, judges: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        torch.set_num_threads(1)
+        monkeypatch.setitem(ablation.CLAIMS, "alignment", ("full", "no_alignment"))
+        out = work.parent
+        words = {
+            **{"resolution": 64, "batch": 1, "warmup": 1, "steps": 1, "counts": 3, "seeds": 0},
+            **{"held_out_photos": 2, "held_out_examples": 2, "claims": "alignment"},
+            **{"work": work, "out": out, "plot": out / "plot.png", "networks": judges},
+        }
+        command = [word for key, value in words.items() for word in (f"--{key}", str(value))]
+        ablation.main(command)
+        record = json.loads((out / "ablation.json").read_text("utf-8"))
+        assert [run["variant"] for run in record["runs"]] == ["full", "no_alignment"]
+        for run in record["runs"]:
+            assert {"kid_mobilenet_v2", "identity_cosine_sface", "motion_error"} <= {
+                *run["metrics"]
+            }
+        # Astronaut alone, twice its size, beside the labels: the photo and two variants.
+        assert Image.open(out / "ablation.jpg").size == (200 + 2 * 64, 3 * 2 * 64)
+        assert Image.open(out / "plot.png").width > 500
+        assert "no alignment of any kind" in (out / "ablation.md").read_text("utf-8")
+
+        for folder in ("runs", "warmup"):
+            shutil.rmtree(work / folder)
+        ablation.main(command)
+        assert json.loads((out / "ablation.json").read_text("utf-8")) == record
+        assert not (work / "runs").exists()
+        with pytest.raises(SystemExit, match="other settings"):
+            ablation.main([*command, "--steps", "2"])
