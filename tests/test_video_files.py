@@ -189,9 +189,39 @@ class TestStylizeVideo:
         clip = film(tmp_path / "a.mkv", list(pan(4)), sound="pcm_s16le")
         with pytest.raises(OutputError, match=r"cannot hold the sound.*pcm_s16le.*\.mkv"):
             stylize_video(plain, clip, tmp_path / "out.webm")
-        assert not (tmp_path / "out.webm").exists()
+        assert [path.name for path in tmp_path.iterdir()] == ["a.mkv"]
         stylize_video(plain, clip, tmp_path / "out.mkv")
         assert b"".join(listen(tmp_path / "out.mkv")) == b"".join(listen(clip)) != b""
+
+    def test_damaged_files_end_in_a_video_or_in_our_errors(
+        self, plain: VideoStylizer, tmp_path: Path
+    ) -> None:
+        clip = film(tmp_path / "a.mkv", list(pan(12, (64, 64))), sound="aac")
+        whole, bad = clip.read_bytes(), tmp_path / "bad.mkv"
+        bad.write_bytes(whole[: len(whole) // 20])
+        with pytest.raises(InputImageError, match=r"bad\.mkv"):
+            stylize_video(plain, bad, tmp_path / "out.mkv")
+        random = np.random.default_rng(0)
+        ends: list[bool] = []
+        for _ in range(10):
+            content = np.frombuffer(whole, np.uint8).copy()
+            content[random.integers(0, len(whole), 40)] = random.integers(0, 256, 40)
+            bad.write_bytes(content.tobytes())
+            try:
+                ends.append(stylize_video(plain, bad, tmp_path / "out.mkv").frames > 0)
+            except (InputImageError, OutputError):
+                ends.append(False)
+        assert any(ends)
+        assert {path.name for path in tmp_path.iterdir()} == {"a.mkv", "bad.mkv", "out.mkv"}
+
+    def test_sound_that_goes_back_in_time(self, clip: Path, tmp_path: Path) -> None:
+        """As in files that were put together badly: in transport streams, nothing prevents it."""
+        joined = tmp_path / "joined.ts"
+        part = film(tmp_path / "a.ts", list(pan(6, (64, 64))), sound="aac").read_bytes()
+        joined.write_bytes(part + part)
+        with VideoReader(joined) as reader:
+            moments = [packet.dts for packet in reader.audio_packets()]
+        assert moments == sorted(set(moments))
 
     def test_memory_does_not_grow_with_the_clip(
         self, pipe: TPSPortraitPipeline, tmp_path: Path

@@ -66,10 +66,13 @@ class VideoReader:
         self._av = require_av()
         try:
             self._container: av.container.InputContainer = self._av.open(self.path)
-        except (OSError, ValueError) as error:  # all errors of FFmpeg are one of these
+        except (OSError, ValueError, self._av.FFmpegError) as error:
             raise self._unreadable(error) from error
         try:
             self._examine()
+        except self._av.FFmpegError as error:
+            self.close()
+            raise self._unreadable(error) from error
         except BaseException:
             self.close()
             raise
@@ -125,7 +128,16 @@ class VideoReader:
         Yields:
             The moment, in units of `time_base`, always rising; and the frame, uint8 RGB
             `(3, H, W)`, turned upright.
+
+        Raises:
+            InputImageError: the file cannot be read on.
         """
+        try:
+            yield from self._frames(after)
+        except self._av.FFmpegError as error:
+            raise self._unreadable(error) from error
+
+    def _frames(self, after: int | None) -> Iterator[tuple[int, Tensor]]:
         last = after
         for number, frame in enumerate(self._decode(after)):
             moment = frame.pts
@@ -139,13 +151,19 @@ class VideoReader:
             yield moment, self._pixels(frame)
 
     def audio_packets(self) -> Iterator[av.Packet]:
-        """The packets of all sound streams, as they are in the file."""
+        """The packets of all sound streams, as they are in the file.
+
+        In a damaged file, those that go back in time are left out.
+        """
         if not self.audio:
             return
+        last: dict[int, int] = {}
         with self._av.open(self.path) as container:
             streams = [container.streams[stream.index] for stream in self.audio]
             for packet in container.demux(*streams):
-                if packet.dts is not None:
+                index = packet.stream.index
+                if packet.dts is not None and packet.dts > last.get(index, packet.dts - 1):
+                    last[index] = packet.dts
                     yield packet
 
     def _decode(self, after: int | None) -> Iterator[av.VideoFrame]:
@@ -170,7 +188,7 @@ class VideoReader:
         for packet in self._container.demux(self._stream):
             try:
                 yield from packet.decode()
-            except self._av.error.InvalidDataError:
+            except self._av.FFmpegError:  # of a damaged part; what can be decoded goes on after it
                 continue
 
     def _pixels(self, frame: av.VideoFrame) -> Tensor:

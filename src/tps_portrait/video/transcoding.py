@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .._version import __version__
-from ..errors import OutputError
+from ..errors import InputImageError, OutputError
 from ..export.sidecar import weights_hash
 from ..processing.photo import Photo
 from .reading import VideoReader, require_av
@@ -90,15 +90,19 @@ def stylize_video(
             if store.segments:
                 stylizer.restore(store.last_state())
             _draw(stylizer, reader, store, picture, segment_frames, progress)
+            if not store.segments:
+                raise InputImageError(f"{reader.path} has no frame that can be read.")
             staged = store.folder / f"joined{path.suffix}"
             _join(reader, store, picture, staged)
             os.replace(staged, path)
-        except OSError as error:
+        except (OSError, require_av().FFmpegError) as error:
             if isinstance(error, OutputError):
                 raise
-            raise OutputError(
-                f"Cannot write {path}: {error}. What has been drawn is kept in {store.folder}."
-            ) from error
+            kept = f" What has been drawn is kept in {store.folder}." if store.segments else ""
+            raise OutputError(f"Cannot write {path}: {error}.{kept}") from error
+        finally:
+            if not store.segments:
+                store.remove()
         store.remove()
         return VideoReport(path, store.frames, resumed)
 
@@ -177,7 +181,7 @@ def _check_sound(reader: VideoReader, probe: Path) -> None:
             for stream in reader.audio:
                 out.add_stream_from_template(stream)
             out.start_encoding()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, av.FFmpegError) as error:
         names = ", ".join(stream.codec_context.name for stream in reader.audio)
         raise OutputError(
             f"A {probe.suffix} file cannot hold the sound of {reader.path} ({names}): {error}. "
