@@ -59,6 +59,7 @@ SAMPLES = {
 CELL = 288
 PANELS = ("generators", "generators, the other terms", "discriminators")
 ADVERSARIAL = ("global", "local", "unaligned")
+STRIP = ("astronaut", "grace_hopper")
 KINDS = ("readme", "styles", "samples", "curves")
 GAP = 8
 
@@ -99,16 +100,6 @@ def above(*pictures: Image.Image) -> Image.Image:
         sheet.paste(picture, (0, y))
         y += picture.height + GAP
     return sheet
-
-
-def strip(pipe: TPSPortraitPipeline, size: int = 384) -> Image.Image:
-    """Photos above their drawings."""
-    crops = [face_crop(pipe, Image.open(path), size * 4 // 3)[0] for path in PORTRAITS.values()]
-    drawn = [pipe(crop, on_no_face="ignore").images[0] for crop in crops]
-    rows = [
-        [p.resize((size, size), Image.Resampling.LANCZOS) for p in row] for row in (crops, drawn)
-    ]
-    return above(beside(*rows[0]), beside(*rows[1]))
 
 
 def method_figure(pipe: TPSPortraitPipeline, size: int = 320) -> Image.Image:
@@ -258,6 +249,8 @@ def main(arguments: list[str] | None = None) -> None:
         photos, drawn = drawings(bundled_styles(), landmarker)
         if "styles" in args.only:
             styles_figure(photos, drawn).save(args.output / "styles.jpg", quality=88)
+            few = {name: photos[name] for name in STRIP}
+            styles_figure(few, drawn).save(args.output / "strip.jpg", quality=90)
         for style in drawn if "samples" in args.only else ():
             samples = save_samples(style, photos, drawn[style], args.output / "styles" / style)
             facts = read_facts(BUNDLED_FOLDER / style)
@@ -270,7 +263,6 @@ def main(arguments: list[str] | None = None) -> None:
 def readme_pictures(style: str, folder: Path) -> None:
     """Write the pictures of one style in the README and the pages about the method."""
     pipe = TPSPortraitPipeline.from_pretrained(style)
-    strip(pipe).save(folder / "strip.jpg", quality=90)
     method_figure(pipe).save(folder / "method.jpg", quality=92)
     for name, path in PORTRAITS.items():
         photo = Image.open(path).convert("RGB")
