@@ -214,6 +214,13 @@ class TestFaults:
         with pytest.raises(StyleNotFoundError, match="There is no style 'owner/ink'") as caught:
             load(token=READER)
         assert "Bundled styles: " in str(caught.value)
+        asked = len(hub.log)
+        for repo_id in ("owner/..", "../owner", "owner/-ink"):
+            with pytest.raises(StyleNotFoundError, match="There is no style"):
+                TPSPortraitPipeline.from_pretrained(repo_id)
+        assert len(hub.log) == asked
+        with pytest.raises(StyleNotFoundError, match="Cannot have -- or"):
+            TPSPortraitPipeline.from_pretrained("owner/i..nk", local_files_only=True)
 
     def test_bad_token(self, hub: HubServer, style_files: Files) -> None:
         hub.add("owner/ink", style_files)

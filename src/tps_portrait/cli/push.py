@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         HubError: the Hub refuses or does not answer.
         ModelFileError: the folder holds no style, pickles, or code.
-        ConfigError: no licence is known.
+        ConfigError: no licence is known, or the id is none.
     """
     folder = Path(options.folder).expanduser()
     if not folder.is_dir():
@@ -75,8 +75,9 @@ def run(options: argparse.Namespace) -> int:
         )
     if not options.debug:
         quiet_libraries()
-    from ..hub.publish import read_metrics
+    from ..hub.publish import check_repo_id, read_metrics
 
+    check_repo_id(options.id)
     metrics = Path(options.metrics).expanduser() if options.metrics else None
     if metrics is not None and not metrics.is_file():
         raise ModelFileError(f"There is no file {metrics}. Pass the JSON of an evaluation.")

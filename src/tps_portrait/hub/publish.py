@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import CommitInfo
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 
 from ..errors import ConfigError, HubError, ModelFileError, StyleNotFoundError, TPSPortraitError
 from .cards import SAMPLES, Metric, model_index, style_tags
@@ -30,7 +32,6 @@ from .styles import (
 
 METRICS = "metrics.json"
 
-_REPO_ID = re.compile(r"(?:[\w.-]+/)?[\w.-]+")
 _LOADING = re.compile(r"(from_pretrained\()(['\"])(?:(?!\2).)*\2")
 _HEADING = re.compile(r"^## ", re.MULTILINE)
 _PICTURES = frozenset((".jpeg", ".jpg", ".png", ".webp"))
@@ -199,8 +200,13 @@ def check_repo_id(repo_id: str) -> None:
     Raises:
         ConfigError: it has not.
     """
-    if not _REPO_ID.fullmatch(repo_id) or repo_id.startswith("."):
-        raise ConfigError(f"{repo_id!r} is no id of a repository. Pass `user/name`.")
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise ConfigError(
+            f"{repo_id!r} is no id of a repository. Pass `user/name`, of letters, digits, -, _ "
+            "and dots."
+        ) from error
 
 
 def create_repository(repo_id: str, *, private: bool | None, token: Token) -> str:

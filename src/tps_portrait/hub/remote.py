@@ -12,6 +12,7 @@ from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
+    HFValidationError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -192,6 +193,8 @@ def explain(
     if caused_by(RepositoryNotFoundError):
         reason = "The Hub has no such repository, or it is private: check the id and the token."
         return StyleNotFoundError(not_found(repo_id, reason))
+    if caused_by(HFValidationError):
+        return StyleNotFoundError(not_found(repo_id, f"{_first_line(error)}."))
     if caused_by(RevisionNotFoundError):
         return StyleNotFoundError(
             not_found(repo_id, f"The repository has no revision {revision!r}.")

@@ -26,7 +26,7 @@ INDEX = "model_index.json"
 CONFIG = "config.json"
 THUMBNAIL = "thumbnail.jpg"
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"\w(?:[\w.-]*\w)?/\w(?:[\w.-]*\w)?")
 _PIPELINE = "TPSPortraitPipeline"
 COMPONENTS = {
     "generator": "StyleGenerator",
@@ -81,7 +81,7 @@ def locate_style(name: str | os.PathLike[str]) -> Path | str:
         raise ModelFileError(
             f"{path} is a file; a style is a folder with {INDEX} and safetensors. Pass the folder."
         )
-    if _HUB_ID.fullmatch(text) and not text.startswith("."):
+    if _HUB_ID.fullmatch(text):
         return text
     raise StyleNotFoundError(not_found(text))
 
