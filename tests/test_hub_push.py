@@ -230,6 +230,15 @@ class TestRepository:
         assert hub.repos["owner/ink"].refs["main"] == main
 
 
+def test_samples_of_one_name(photo: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other" / photo.name
+    other.parent.mkdir()
+    Image.open(photo).rotate(180).save(other)
+    written = ink().save_pictures(tmp_path, [photo, other, photo], thumbnail=False)
+    assert len(set(written)) == 3
+    assert {path.name for path in (tmp_path / "samples").iterdir()} == {p.name for p in written}
+
+
 class TestRefused:
     def test_no_licence(self, hub: HubServer, photo: Path) -> None:
         with pytest.raises(ConfigError, match="names no licence"):
@@ -271,6 +280,6 @@ class TestRefused:
             ink().push_to_hub("owner/ink", license="mit", samples=[photo], token=OWNER)
 
     def test_bad_id(self, hub: HubServer, photo: Path) -> None:
-        for repo_id in ("a/b/c", "", "owner/in k"):
+        for repo_id in ("a/b/c", "", "owner/in k", "owner/.."):
             with pytest.raises(ConfigError, match="is no id of a repository"):
                 ink().push_to_hub(repo_id, license="mit", samples=[photo], token=OWNER)

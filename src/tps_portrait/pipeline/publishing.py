@@ -211,6 +211,8 @@ class PublishingPipeline(MixingPipeline):
                     portrait.save(Path(folder) / THUMBNAIL, quality=88)
                 named = isinstance(item, str | os.PathLike) and "://" not in str(item)
                 stem = Path(os.fspath(item)).stem if named else f"sample-{index}"  # type: ignore[arg-type]
+                if samples / f"{stem}.jpg" in written:
+                    stem = f"{stem}-{index + 1}"
                 written.append(samples / f"{stem}.jpg")
                 _beside(photo, drawing).save(written[-1], quality=88)
         except OSError as error:
