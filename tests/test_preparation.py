@@ -312,9 +312,20 @@ class TestNames:
         assert crops(out) == {"a.jpg", "b-a-v2.jpg", "b-a-v2-2.jpg"}
         before = contents(out)["a.jpg"]
         Image.open(HOPPER).convert("RGB").rotate(8).save(source / "a.jpg")
-        prepare_folder(source, out, replace(OPTIONS))
+        prepare_folder(source, out, OPTIONS)
         assert contents(out)["a.jpg"] == before
-        assert "hopper" not in crops(out)
+
+    def test_gone_before_its_turn(self, tmp_path: Path) -> None:
+        both = [SourcePicture("a.jpg", ASTRONAUT), SourcePicture("b.jpg", tmp_path / "b.jpg")]
+        result = prepare_pictures(both, tmp_path / "out", OPTIONS, label="two")
+        assert crops(tmp_path / "out") == {"a.jpg"}
+        (gone,) = result.left_out
+        assert (gone.picture, gone.reason) == ("b.jpg", "unreadable")
+        shutil.copy(HOPPER, tmp_path / "b.jpg")
+        with (tmp_path / "out" / ".prepare.jsonl").open("a") as journal:
+            journal.write("5\n")
+        again = prepare_pictures(both, tmp_path / "out", OPTIONS, label="two")
+        assert (again.examined, len(again.crops)) == (1, 2)
 
     def test_same_name_twice(self, tmp_path: Path) -> None:
         twice = [SourcePicture("a.jpg", ASTRONAUT), SourcePicture("a.jpg", HOPPER)]

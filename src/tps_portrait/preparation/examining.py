@@ -68,7 +68,11 @@ class Examiner:
         """
         crops: list[Crop] = []
         left_out: list[LeftOut] = []
-        stamp = picture.stamp()
+        try:
+            stamp = picture.stamp()
+        except OSError as error:
+            gone = LeftOut(picture.name, "unreadable", f"it cannot be read ({error.strerror})")
+            return Outcome(picture.name, "", (), (gone,))
         makers: Iterator[Callable[[], Crop]]
         try:
             pixels = _read(picture)

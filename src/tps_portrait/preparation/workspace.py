@@ -148,7 +148,8 @@ class Workspace:
             # A run that was killed may leave half a line.
             with contextlib.suppress(ValueError):
                 lines.append(json.loads(line))
-        header = lines[0] if lines and isinstance(lines[0], dict) else {}
+        lines = [line for line in lines if isinstance(line, dict)]
+        header = lines[0] if lines else {}
         if header.get("tool") != _TOOL:
             raise OutputError(f"{journal} is damaged. Choose a new folder with -o.")
         if header.get("source") != label:
