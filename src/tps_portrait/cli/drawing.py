@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+
+from .numbers import number, whole
 
 
 def add_drawing_options(parser: argparse.ArgumentParser) -> None:
@@ -18,27 +19,27 @@ def add_drawing_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strength",
         metavar="X",
-        type=_number(0, 1),
+        type=number(0, 1),
         default=1.0,
         help="0 is the photo, 1 the drawing (default: 1)",
     )
     parser.add_argument(
         "--geometry-strength",
         metavar="X",
-        type=_number(0, 1),
+        type=number(0, 1),
         default=0.0,
         help="move the face toward the style's mean face, 0 to 1 (default: 0)",
     )
     parser.add_argument(
         "--size",
-        type=_size,
+        type=whole(32, 8192),
         metavar="PX",
         help="longest side at which the picture as a whole is drawn; the result always has the "
         "photo's size (default: the style's)",
     )
     parser.add_argument(
         "--face-size",
-        type=_size,
+        type=whole(32, 8192),
         metavar="PX",
         help="side at which a face is drawn (default: the style's)",
     )
@@ -52,22 +53,3 @@ def add_drawing_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default="auto", help="cpu, cuda, cuda:1, mps, … (default: the fastest here)"
     )
-
-
-def _number(low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = float(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"must be from {low:g} to {high:g}, got {text}")
-        return value
-
-    parse.__name__ = "number"
-    return parse
-
-
-def _size(text: str) -> int:
-    if not text.isdecimal() or not 32 <= int(text) <= 8192:
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number of pixels from 32 to 8192, got {text}"
-        )
-    return int(text)

@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .numbers import number, whole
 from .runtime import quiet_libraries
 
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(
-                f"must be a whole number from {low} to {high}, got {text}"
-            )
-        return int(text)
-
-    return parse
-
-
-def _number(low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = float(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"must be from {low:g} to {high:g}, got {text}")
-        return value
-
-    parse.__name__ = "number"
-    return parse
 
 
 def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
@@ -60,7 +38,7 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--size",
-        type=_whole(32, 8192),
+        type=whole(32, 8192),
         default=512,
         metavar="PX",
         help="side of the crops (default: 512)",
@@ -74,13 +52,13 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--min-side",
-        type=_whole(1, 8192),
+        type=whole(1, 8192),
         metavar="PX",
         help="least side of a crop in the picture (default: half of --size)",
     )
     parser.add_argument(
         "--min-sharpness",
-        type=_number(0, 10),
+        type=number(0, 10),
         default=0.16,
         metavar="X",
         help="least sharpness; 0 takes blurry faces too (default: 0.16; report.json has the "
@@ -88,14 +66,14 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-outside",
-        type=_number(0, 1),
+        type=number(0, 1),
         default=0.25,
         metavar="X",
         help="largest share of a crop that may lie outside of its picture (default: 0.25)",
     )
     parser.add_argument(
         "--duplicates",
-        type=_number(0, 1),
+        type=number(0, 1),
         default=0.08,
         metavar="X",
         help="how different near-duplicates may be; 0 finds exact ones (default: 0.08)",
@@ -107,7 +85,7 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--license", metavar="TEXT", help="their licence, such as CC-BY-4.0")
     parser.add_argument(
         "--workers",
-        type=_whole(1, 256),
+        type=whole(1, 256),
         metavar="N",
         help="processes (default: up to one for each processor, where there are many pictures)",
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import OutputError, TPSPortraitError
+from .numbers import whole
 from .runtime import load_pipeline, one_line, quiet_libraries
 
 if TYPE_CHECKING:
@@ -47,7 +48,11 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sort", choices=SORTS, default="downloads", help="(default: downloads)")
     parser.add_argument(
-        "--limit", type=int, default=100, help="most styles to ask the Hub for (default: 100)"
+        "--limit",
+        type=whole(1),
+        default=100,
+        metavar="N",
+        help="most styles to ask the Hub for (default: 100)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
@@ -83,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
             tags=options.tag,
             source=options.source,
             sort=options.sort,
-            limit=max(options.limit, 1),
+            limit=options.limit,
         )
     notes = [str(w.message) for w in caught if issubclass(w.category, HubUnavailableWarning)]
     if options.json:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, InputImageError, OutputError
 from .files import WRITABLE_VIDEOS, Job, is_video, plan_outputs
+from .numbers import whole
 from .runtime import load_pipeline, one_line, quiet_libraries
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--detect-every",
         metavar="N",
-        type=_count,
+        type=whole(1),
         default=30,
         help="look for new faces every N frames; between, faces are followed (default: 30)",
     )
@@ -37,12 +38,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="draw from the landmarks as they are found, without the One Euro filter",
     )
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text}")
-    return int(text)
 
 
 def run(options: argparse.Namespace, sources: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .numbers import whole
 from .runtime import quiet_libraries
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
         "exported on first use. The browser computes everything; pictures leave it for nowhere, "
         "this server included.",
     )
-    parser.add_argument("--port", type=int, default=8000, help="(default: 8000; 0: any free one)")
+    parser.add_argument(
+        "--port", type=whole(0, 65535), default=8000, help="(default: 8000; 0: any free one)"
+    )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
