@@ -84,7 +84,7 @@ class TestUsage:
             (["stylize", "a.png", "-o", "x.png", "--strength", "nan"], "must be from 0 to 1"),
             (["stylize", "a.png", "-o", "x.png", "--strength", "much"], "invalid number"),
             (["stylize", "a.png", "-o", "x.png", "--size", "8"], "from 32 to 8192"),
-            (["stylize", "a.png", "-o", "x.png", "--size", "3.5"], "whole number of pixels"),
+            (["stylize", "a.png", "-o", "x.png", "--size", "3.5"], "from 32 to 8192"),
             (["stylize", "a.png", "-o", "x.png", "--size", "9999999"], "from 32 to 8192"),
             (["stylize", "a.png", "-o", "x.png", "--mode", "nose"], "invalid choice"),
             (["paint"], "invalid choice"),
