@@ -9,6 +9,9 @@ import hashlib
 import json
 import logging
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ from tps_portrait.preparation import (
     SourcePicture,
     prepare_folder,
     prepare_pictures,
+    preparing,
 )
 from tps_portrait.training.data import load_faces
 
@@ -299,6 +303,15 @@ class TestPlaces:
         with pytest.raises(DatasetError, match=source):
             prepare_folder(tmp_path / source, tmp_path / "out", OPTIONS)
         assert not (tmp_path / "out").exists()
+
+
+def test_processes_leave_interrupts_to_the_first() -> None:
+    code = "import signal; print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)"
+    before = signal.getsignal(signal.SIGINT)
+    with preparing._deaf():
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "True\n"
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 class TestNames:

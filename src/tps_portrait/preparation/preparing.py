@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -207,7 +209,8 @@ def _in_processes(
     # A fork would copy the locks of torch's threads and hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_start_worker) as pool:
-        futures = [pool.submit(_work, picture, stem, options, out) for picture, stem in jobs]
+        with _deaf():
+            futures = [pool.submit(_work, picture, stem, options, out) for picture, stem in jobs]
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -220,8 +223,23 @@ def _in_processes(
             pool.shutdown(cancel_futures=True)
 
 
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Ignore interrupts; processes that start meanwhile ignore them from their first moment on.
+
+    An interrupt is for the process that gives the orders; the others would print tracebacks.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone may set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _start_worker() -> None:
-    # An interrupt is for the process that gives the orders.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     # Every process would draw its own bar over those of the others.
