@@ -180,6 +180,12 @@ class TestFetch:
         mirror.files["/a.zip"] = BODY
         assert figshare.fetch(file, tmp_path).read_bytes() == BODY
 
+    def test_folder_that_cannot_be_made(self, mirror: Mirror, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        file = mirror.put("a.zip", BODY)
+        with pytest.raises(figshare.DownloadError, match="Cannot write to"):
+            figshare.fetch(file, tmp_path / "file" / "new")
+
     def test_longer_than_listed(self, mirror: Mirror, tmp_path: Path) -> None:
         file = mirror.put("a.zip", BODY)
         mirror.files["/a.zip"] = BODY * 2

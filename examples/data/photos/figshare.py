@@ -109,7 +109,10 @@ def fetch(
     target = folder / file.name
     if target.is_file() and target.stat().st_size == file.size and _md5(target) == file.md5:
         return target
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DownloadError(f"Cannot write to {folder}: {error.strerror}.") from error
     part = folder / f"{file.name}.part"
     failures, reason = 0, "the connection ends early"
     while (have := part.stat().st_size if part.exists() else 0) < file.size:
