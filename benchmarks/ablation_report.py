@@ -167,6 +167,7 @@ def render(record: Record) -> str:
         "drawings of the style. Where a number has a range, it is the mean over runs, with the "
         "lowest and the highest of them. KID, identity and landmarks pull in different "
         "directions: a network that changes nothing keeps identity and geometry best. "
+        f"`{NOT_SHOWN}` in the verdicts: fewer than two pairs of runs, or pairs that disagree. "
         "[What the metrics are](../docs/evaluation.md).",
     ]
     photos = _reference(runs, "photos"), _reference(runs, "halves of the examples")
