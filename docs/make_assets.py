@@ -5,8 +5,8 @@
     python docs/make_assets.py --only curves --losses animation=runs/animation/losses.jsonl
 
 `styles` is the figure with all styles, `samples` are the pictures of the cards (their names go into
-the facts of each style; then run tools/render_cards.py), `curves` the losses of a training,
-`readme` the others.
+the facts of each style; then run tools/render_cards.py), `thumbnails` the small pictures in the
+folders of the bundled styles, `curves` the losses of a training, `readme` the others.
 
 Sources: NASA astronaut portrait and Grace Hopper (US government, public domain), the Mona Lisa
 (public domain), and our own CC0 renders. NOTICE names them.
@@ -15,6 +15,7 @@ Sources: NASA astronaut portrait and Grace Hopper (US government, public domain)
 from __future__ import annotations
 
 import argparse
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +27,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tps_portrait import DatasetError, FaceLandmarker, TPSAligner, TPSPortraitPipeline
 from tps_portrait.hub.facts import Sample, read_facts, write_facts
-from tps_portrait.hub.styles import BUNDLED_FOLDER, bundled_styles, shared_landmarks
+from tps_portrait.hub.styles import (
+    BUNDLED_FOLDER,
+    THUMBNAIL,
+    bundled_styles,
+    shared_landmarks,
+)
 from tps_portrait.ops.landmarks import apply_affine, crop_transform, invert_affine, to_normalized
 from tps_portrait.ops.tps import identity_grid, warp
 from tps_portrait.training.tracking import to_image
@@ -60,7 +66,8 @@ CELL = 288
 PANELS = ("generators", "generators, the other terms", "discriminators")
 ADVERSARIAL = ("global", "local", "unaligned")
 STRIP = ("astronaut", "grace_hopper")
-KINDS = ("readme", "styles", "samples", "curves")
+KINDS = ("readme", "styles", "samples", "thumbnails", "curves")
+THUMBNAIL_SIDE, THUMBNAIL_BYTES = 256, 15_000
 GAP = 8
 
 
@@ -186,6 +193,16 @@ def save_samples(
     return samples
 
 
+def small_jpeg(image: Image.Image, limit: int = THUMBNAIL_BYTES) -> bytes:
+    """Write a picture as JPEG, in the best quality that takes no more than `limit` bytes."""
+    for quality in range(90, 20, -2):
+        data = io.BytesIO()
+        image.save(data, "JPEG", quality=quality, optimize=True)
+        if data.tell() <= limit:
+            break
+    return data.getvalue()
+
+
 def plot_losses(log: Path, target: Path, *, points: int = 40) -> None:
     """Plot the losses of a training, generators and discriminators apart, smoothed.
 
@@ -244,6 +261,14 @@ def main(arguments: list[str] | None = None) -> None:
         for entry in args.losses:
             style, _, path = entry.rpartition("=")
             plot_losses(Path(path), args.output / f"curves_{style}.png")
+    if "thumbnails" in args.only:
+        for style in bundled_styles():
+            pipe = TPSPortraitPipeline.from_pretrained(style)
+            picture = small_jpeg(pipe.thumbnail(side=THUMBNAIL_SIDE))
+            # In the package, or beside the other pictures of a trial run.
+            folder = BUNDLED_FOLDER if args.output == ASSETS else args.output / "styles"
+            (folder / style).mkdir(parents=True, exist_ok=True)
+            (folder / style / THUMBNAIL).write_bytes(picture)
     if {"styles", "samples"} & set(args.only):
         landmarker = FaceLandmarker.from_pretrained(shared_landmarks())
         photos, drawn = drawings(bundled_styles(), landmarker)
