@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageEnhance
 
 import tps_portrait
 from export_fixtures import ASTRONAUT, PORTRAITS, tiny_style
@@ -279,6 +280,35 @@ class TestCommand:
         assert facts["input"]["shape"] == [1, 3, 64, 96]
         assert main(words) == 1
         assert "--overwrite" in capsys.readouterr().err
+
+    def test_calibrates_with_a_folder(
+        self, style: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "photos").mkdir()
+        (tmp_path / "photos" / "metadata.jsonl").write_text("{}")
+        with Image.open(ASTRONAUT) as photo:
+            ImageEnhance.Brightness(photo).enhance(0.2).save(tmp_path / "photos" / "dark.png")
+        words = ["export", "--target", "onnx", "--style", style, "--size", "64"]
+        words += ["--precision", "int8", "--portraits", str(ASTRONAUT)]
+        assert main([*words, "-o", str(tmp_path / "light.onnx")]) == 0
+        words += ["--calibration", str(tmp_path / "photos")]
+        # Ranges measured in the dark cut off what the portrait holds: the file is refused.
+        dark = tmp_path / "dark.onnx"
+        assert main([*words, "-o", str(dark)]) == 1
+        assert "differs from PyTorch" in capsys.readouterr().err
+        assert not dark.exists()
+        words += [str(ASTRONAUT), "-o", str(tmp_path / "both.onnx")]
+        assert main(words) == 0
+
+    def test_refuses_a_folder_without_photos(
+        self, style: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "photos").mkdir()
+        words = ["export", "--target", "onnx", "--style", style, "--precision", "int8"]
+        words += ["--calibration", str(tmp_path / "photos"), "-o", str(tmp_path / "tiny.onnx")]
+        assert main(words) == 1
+        assert "holds no picture" in capsys.readouterr().err
+        assert not (tmp_path / "tiny.onnx").exists()
 
     def test_offers_every_target(self) -> None:
         assert set(command.TARGETS) == set(TARGETS)

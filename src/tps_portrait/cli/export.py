@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import OutputError
+from .files import collect_inputs
 from .runtime import load_pipeline, quiet_libraries
 
 if TYPE_CHECKING:
@@ -71,13 +72,18 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
         "--layout", choices=("nchw", "nhwc"), help="(default: the format's usual one)"
     )
     parser.add_argument(
-        "--portraits", nargs="+", metavar="IN", help="photos to check with (default: a bundled one)"
+        "--portraits",
+        nargs="+",
+        metavar="IN",
+        help="photos of faces to check with: files, globs, folders or URLs (default: a bundled "
+        "one)",
     )
     parser.add_argument(
         "--calibration",
         nargs="+",
         metavar="IN",
-        help="photos to calibrate int8 with (default: the portraits in different light)",
+        help="photos of faces to calibrate int8 with, twenty or more: files, globs, folders or "
+        "URLs; the first 48 count (default: the portraits in different light)",
     )
     parser.add_argument(
         "--with-landmarks",
@@ -102,11 +108,14 @@ def run(options: argparse.Namespace) -> int:
         ExportError: packages are missing, or the file does not draw as it should.
         ConfigError: the format cannot hold what was asked for.
         StyleNotFoundError: there is no such style.
+        InputImageError: a photo cannot be read or shows no face, or a folder holds no picture.
     """
     path = Path(options.output)
     if not options.debug:
         quiet_libraries()
-    from ..export import LANDMARK_FILES  # needs torch, and `--help` should be quick
+    # These need torch, and `--help` should be quick.
+    from ..export import LANDMARK_FILES
+    from ..export.pictures import MOST_PICTURES
 
     paths = [path]
     if options.with_landmarks:
@@ -114,6 +123,7 @@ def run(options: argparse.Namespace) -> int:
     for file in paths:
         if file.exists() and not options.overwrite:
             raise OutputError(f"{file} exists. Choose another name, or pass --overwrite.")
+    portraits = options.portraits and collect_inputs(options.portraits)
     pipe = load_pipeline(options.style, "cpu")
     report = pipe.export(
         options.target,
@@ -124,8 +134,8 @@ def run(options: argparse.Namespace) -> int:
         dynamic=options.dynamic,
         io=options.io,
         layout=options.layout,
-        portraits=options.portraits,
-        calibration=options.calibration,
+        portraits=portraits,
+        calibration=options.calibration and collect_inputs(options.calibration)[:MOST_PICTURES],
     )
     _print(options.style, report)
     if options.with_landmarks:
@@ -137,7 +147,7 @@ def run(options: argparse.Namespace) -> int:
             precision="fp16" if reduced else "fp32",
             io=options.io,
             layout=options.layout,
-            portraits=options.portraits,
+            portraits=portraits,
         )
         for report in reports:
             _print(report.facts["network"], report)

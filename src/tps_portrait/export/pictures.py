@@ -18,7 +18,8 @@ _LIGHTS = (
     (1.0, -15.0, (1.08, 1.0, 0.85)),
     (1.0, 0.0, (0.88, 0.97, 1.1)),
 )
-_MOST = 48
+# Pictures that calibrate; more cost time and change little.
+MOST_PICTURES = 48
 
 
 def fit(pictures: Sequence[Tensor], size: tuple[int, int]) -> list[Tensor]:
@@ -60,4 +61,4 @@ def varied(pictures: Sequence[Tensor], size: tuple[int, int]) -> list[Tensor]:
             colour = torch.tensor(tint)[:, None, None] * gain
             lit = (picture.float() * colour + offset).round().clamp(0, 255).to(torch.uint8)
             results += fit([lit], size)
-    return results[:_MOST]
+    return results[:MOST_PICTURES]

@@ -70,8 +70,8 @@ class ExportPipeline(PublishingPipeline):
                 format's usual one by default.
             layout: `nchw` or `nhwc`; the format's usual one by default.
             portraits: photos with a face, to check the file with; the bundled one by default.
-            calibration: photos with a face, to calibrate `int8` with; twenty or more serve best.
-                The `portraits` in different light by default.
+            calibration: photos with a face, to calibrate `int8` with; twenty or more serve best,
+                and 48 are used, fewer of them in several lights. The `portraits` by default.
 
         Returns:
             Where the files are and how well they draw.
