@@ -308,6 +308,21 @@ class TestInChromium:
         page.locator("#grid img").nth(len(bundled_styles()) - 1).wait_for()
         snap(page, "app-draw")
 
+    def test_a_thumbnail_picks_its_style(self, page: Any) -> None:
+        """And a photo that is there already is drawn again, in that style."""
+        choose_photo(page, ASTRONAUT)
+        shown = page.locator("#slider img")
+        shown.nth(1).wait_for()
+        before = shown.nth(1).get_attribute("src")
+        last = bundled_styles()[-1]
+        assert not page.get_by_role("radio", name=last).first.is_checked()
+        page.locator("#thumbnails button").filter(has_text=last).click()
+        page.wait_for_function(
+            "src => document.querySelectorAll('#slider img')[1]?.getAttribute('src') !== src",
+            arg=before,
+        )
+        assert page.get_by_role("radio", name=last).first.is_checked()
+
     def test_the_strength_slider_draws_again(self, page: Any) -> None:
         choose_photo(page, ASTRONAUT)
         shown = page.locator("#slider img")

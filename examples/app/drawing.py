@@ -8,11 +8,10 @@ from threading import Lock
 from PIL import Image
 
 import tps_portrait
-from tps_portrait import FaceLandmarker, TPSPortraitPipeline
+from tps_portrait import FaceLandmarker, TPSPortraitPipeline, list_styles
 from tps_portrait.hub.styles import bundled_styles, shared_landmarks
 
 SAMPLE = Path(tps_portrait.__file__).parent / "assets" / "astronaut.jpg"
-THUMBNAIL = 192
 PREVIEW = 1280
 
 
@@ -39,10 +38,9 @@ class Studio:
             return self._pipelines[name]
 
     def thumbnails(self) -> list[tuple[Image.Image, str]]:
-        """The sample portrait in every style."""
-        sample = Image.open(SAMPLE).convert("RGB").crop((90, 0, 390, 300))
-        sample = sample.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-        return [(draw(self.style(name), sample)[0], name) for name in self.names]
+        """The picture that comes with each bundled style; nothing is drawn for it."""
+        pictures = {style.id: style.thumbnail for style in list_styles(source="bundled")}
+        return [(Image.open(pictures[name]).convert("RGB"), name) for name in self.names]
 
 
 def draw(
