@@ -40,6 +40,7 @@ from tps_portrait import (
 )
 from tps_portrait.hub.cards import Collection, StyleFacts, hardware_name, write_card
 from tps_portrait.hub.facts import Sample, history_from
+from tps_portrait.hub.listing import base_of
 from tps_portrait.hub.styles import locate_style
 from tps_portrait.training import batches, checkpoint, data, step, tracking
 from tps_portrait.training.arguments import TrainingArguments, parse_training_arguments
@@ -100,12 +101,16 @@ def make_networks(args: TrainingArguments, examples: FaceSet) -> step.Networks:
 
 
 def save_style(
-    args: TrainingArguments, generator: StyleGenerator, aligner: TPSAligner, facts: StyleFacts
+    args: TrainingArguments,
+    generator: StyleGenerator,
+    aligner: TPSAligner,
+    facts: StyleFacts,
+    base: str | None = None,
 ) -> None:
     """Write the finished style with its facts, pictures and card, and upload it if asked to."""
     folder = Path(args.output_dir) / "style"
     pipe = TPSPortraitPipeline(generator, aligner, PortraitImageProcessor(args.resolution))
-    pipe.style = args.style
+    pipe.style, pipe.base = args.style, base
     pipe.save_pretrained(folder)
     samples = [Sample(path.name, path.stem) for path in pipe.save_pictures(folder)]
     write_card(folder, replace(facts, samples=samples))
@@ -150,6 +155,7 @@ def train(args: TrainingArguments) -> None:
         generator=torch.Generator().manual_seed(args.seed),
     )
     nets = make_networks(args, examples)
+    base = base_of(args.pretrained_model_name_or_path)
     if accelerator.device.type == "cpu":
         for net in (nets.generator, nets.inverse, nets.discriminator):
             net.to(memory_format=torch.channels_last)
@@ -314,7 +320,7 @@ def train(args: TrainingArguments) -> None:
             hub_id=args.hub_model_id,
         )
         generator = accelerator.unwrap_model(nets.generator, keep_fp32_wrapper=False)
-        save_style(args, generator, nets.aligner, facts)
+        save_style(args, generator, nets.aligner, facts, base)
     accelerator.end_training()
 
 

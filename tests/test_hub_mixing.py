@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from tps_portrait import (
     StyleNotFoundError,
     TPSPortraitPipeline,
 )
+from tps_portrait.hub.facts import FACTS
+from tps_portrait.hub.listing import base_of
 from tps_portrait.hub.pins import split_card
 from tps_portrait.hub.publish import complete_card
 from tps_portrait.pipeline.mixing import BlendedGenerator
@@ -58,6 +61,62 @@ def pipe(styles: dict[str, Path]) -> TPSPortraitPipeline:
     for name in ("oil", "chalk", "clay"):
         pipe.load_style(styles[name])
     return pipe
+
+
+class TestBaseOfATraining:
+    def test_is_what_the_start_goes_back_to(
+        self, styles: dict[str, Path], hub: HubServer, style_files: dict[str, bytes]
+    ) -> None:
+        hub.add("owner/ink", style_files)
+        assert base_of(None) is None
+        assert base_of("animation") == base_of("watercolor") == "animation"
+        assert base_of(styles["ink"]) == "owner/base"
+        assert base_of("owner/ink") == "owner/ink"
+        assert base_of("owner/nothing") == "owner/nothing"
+        with pytest.raises(StyleNotFoundError):
+            base_of("nothing")
+
+    def test_names_a_folder_by_its_weights(self, styles: dict[str, Path], tmp_path: Path) -> None:
+        name = base_of(styles["chalk"])
+        assert name is not None
+        assert name.startswith("chalk@")
+        assert str(styles["chalk"].parent) not in name
+        shutil.copytree(styles["chalk"], tmp_path / "copy")
+        assert base_of(tmp_path / "copy") == name
+        save(tmp_path / "chalk", 5)
+        assert base_of(tmp_path / "chalk") not in (None, name)
+
+
+class TestFactsOfALoadedStyle:
+    @pytest.fixture
+    def told(self, styles: dict[str, Path], tmp_path: Path) -> Path:
+        shutil.copytree(styles["chalk"], tmp_path / "told")
+        (tmp_path / "told" / FACTS).write_text('{"measured": "once"}')
+        return tmp_path / "told"
+
+    def test_are_kept_with_its_weights(self, told: Path, tmp_path: Path) -> None:
+        pipe = TPSPortraitPipeline.from_pretrained(told)
+        pipe.save_pretrained(tmp_path / "same")
+        pipe.generator.half()
+        pipe.save_pretrained(tmp_path / "half")
+        pipe.save_pretrained(told)
+        for folder in ("same", "half", "told"):
+            assert (tmp_path / folder / FACTS).read_text() == '{"measured": "once"}'
+
+    def test_are_left_behind_by_other_weights(
+        self, told: Path, styles: dict[str, Path], tmp_path: Path
+    ) -> None:
+        pipe = TPSPortraitPipeline.from_pretrained(told)
+        pipe.load_style(styles["ink"])
+        pipe.set_style("ink")
+        pipe.save_pretrained(tmp_path / "ink")
+        pipe.set_style("chalk")
+        pipe.save_pretrained(tmp_path / "back")
+        with torch.no_grad():
+            next(pipe.generator.parameters()).add_(0.01)
+        pipe.save_pretrained(tmp_path / "changed")
+        found = {name: (tmp_path / name / FACTS).exists() for name in ("ink", "back", "changed")}
+        assert found == {"ink": False, "back": True, "changed": False}
 
 
 class TestInTurn:

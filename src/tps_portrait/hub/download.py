@@ -18,6 +18,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from .._version import __version__
 from ..errors import ConfigError, ModelFileError, StyleNotFoundError, TPSPortraitError
+from .facts import FACTS
 from .pins import Pin, read_pins, split_card, verify_files
 from .remote import chain, explain, get_json, is_down, why_down
 from .styles import COMPONENTS, CONFIG, INDEX, LIBRARY_NAME, README, THUMBNAIL, not_found
@@ -178,7 +179,8 @@ def _snapshot(repo_id: str, options: dict[str, Any], variant: str | None, offlin
     """Download what a pipeline reads: the landmarker's weights only if the style uses its own."""
     weights = f"model.{variant}.safetensors" if variant else "model.safetensors"
     parts = [part for part in COMPONENTS if part != "landmarks"]
-    patterns = [INDEX, CONFIG, README, THUMBNAIL, *(f"{part}/*.json" for part in COMPONENTS)]
+    patterns = [INDEX, CONFIG, FACTS, README, THUMBNAIL]
+    patterns += [f"{part}/*.json" for part in COMPONENTS]
     patterns += [f"{part}/{weights}" for part in parts]
     common = {
         **options,

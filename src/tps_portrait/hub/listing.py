@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import warnings
@@ -15,7 +16,7 @@ from urllib.parse import quote
 from huggingface_hub import constants, scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
-from ..errors import ConfigError, ModelFileError, StyleNotFoundError
+from ..errors import ConfigError, ModelFileError, StyleNotFoundError, TPSPortraitError
 from .records import StyleInfo, from_folder, from_hub, is_ours
 from .remote import Token, explain, get_json, get_pages, is_down, why_down
 from .styles import (
@@ -26,6 +27,7 @@ from .styles import (
     bundled_styles,
     locate_style,
     not_found,
+    read_style_config,
 )
 
 SOURCES = ("all", "bundled", "cached", "hub")
@@ -154,6 +156,40 @@ def style_info(
         raise ModelFileError(f"The Hub repository {place} holds no style: no {INDEX} is in it.")
     info = from_hub(facts)
     return _merge(copies[0], info) if copies else info
+
+
+def base_of(start: str | os.PathLike[str] | None) -> str | None:
+    """Name the base of a style whose training begins with the weights of another.
+
+    All styles that go back to the same weights have the same base, however many trainings lie
+    between, so that they can be mixed by weights.
+
+    Args:
+        start: bundled style, folder or Hub id; `None` if the training begins anew.
+
+    Returns:
+        The base of that style, or the style itself where it has none. A folder is named by its
+        style and weights (`ink@3f2a…`): its path would say nothing elsewhere.
+
+    Raises:
+        StyleNotFoundError: there is no such style.
+        ModelFileError: it is a folder without a style.
+    """
+    if start is None:
+        return None
+    place = locate_style(start)
+    if isinstance(place, str):
+        try:
+            return style_info(place).base or place
+        except TPSPortraitError:  # whoever loads the weights reports it
+            return place
+    config = read_style_config(place, os.fspath(start))
+    if config.get("base") or place.parent == BUNDLED_FOLDER:
+        return config.get("base") or place.name
+    digest = hashlib.sha256()
+    for path in sorted((place / "generator").glob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return f"{config.get('style') or place.name}@{digest.hexdigest()[:12]}"
 
 
 def cached_styles(

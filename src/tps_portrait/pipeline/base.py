@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.configuration_utils import FrozenDict
+from safetensors.torch import load_file
 from torch import nn
 
 from .. import _diffusers
@@ -22,6 +23,7 @@ from ..errors import (
 )
 from ..export import ExportedGenerator
 from ..hub.download import fetch_style
+from ..hub.facts import FACTS
 from ..hub.pins import unpin
 from ..hub.styles import (
     README,
@@ -100,6 +102,7 @@ class StylePipeline(DiffusionPipeline):
         self.base: str | None = None
         self.recipe: dict[str, float] = {}
         self._source: str | None = None
+        self._folder: Path | None = None
         self._shared_landmarks: FaceLandmarker | None = None
         self._residents: dict[str, Any] = {}
         self._mix: Any = None
@@ -162,7 +165,7 @@ class StylePipeline(DiffusionPipeline):
         pipe._internal_dict = FrozenDict(
             {key: value for key, value in pipe.config.items() if key != "_name_or_path"}
         )
-        pipe._source = name
+        pipe._source, pipe._folder = name, folder
         config = read_style_config(folder, name)
         pipe.style = config.get("style") or Path(name).name
         pipe.base, pipe.recipe = config.get("base"), dict(config.get("mix") or {})
@@ -179,7 +182,8 @@ class StylePipeline(DiffusionPipeline):
     ) -> None:
         """Write the style as a folder that `from_pretrained` and the Hub take.
 
-        The bundled landmarker is not copied into it.
+        The bundled landmarker is not copied into it. `facts.json` is, from the folder that the
+        style was loaded from, if the weights are still the same: what was measured holds for those.
 
         Args:
             save_directory: folder; created when missing. Its name is the style's name unless
@@ -197,12 +201,15 @@ class StylePipeline(DiffusionPipeline):
             raise ConfigError("safe_serialization=False is not supported: pickles can run code.")
         folder = Path(save_directory)
         try:
+            facts = self._facts()  # before the folder that it reads may be written
             folder.mkdir(parents=True, exist_ok=True)
             write_style_config(
                 folder, self.style or folder.resolve().name, base=self.base, mix=self.recipe
             )
             if self.card is not None:
                 (folder / README).write_text(unpin(self.card), "utf-8")
+            if facts is not None:
+                (folder / FACTS).write_bytes(facts)
             super().save_pretrained(os.fspath(folder), variant=variant, **kwargs)
             if variant in _VARIANTS and self.generator.dtype != _VARIANTS[variant]:
                 reduced = copy.deepcopy(self.generator).to(_VARIANTS[variant])
@@ -266,6 +273,14 @@ class StylePipeline(DiffusionPipeline):
             self._shared_landmarks.to(self._execution_device)
         return self._shared_landmarks
 
+    def _facts(self) -> bytes | None:
+        """Facts of the style that was loaded, `None` if it has none or its weights changed."""
+        if self._folder is None or not (self._folder / FACTS).is_file():
+            return None
+        same = _holds(self._folder / "generator", self.generator)
+        same = same and _holds(self._folder / "aligner", self.aligner)
+        return (self._folder / FACTS).read_bytes() if same else None
+
     def inference_network(self) -> nn.Module:
         """Return the generator with folded norms, made anew when its weights or place change."""
         generator = self.generator
@@ -278,6 +293,20 @@ class StylePipeline(DiffusionPipeline):
             fused = generator.fuse().to(memory_format=torch.channels_last)
             known = self._fused[generator] = ((key, versions), fused)
         return known[1]
+
+
+def _holds(folder: Path, module: nn.Module) -> bool:
+    """Tell whether a file in a folder holds the weights of a module, but for their type."""
+    present = module.state_dict()
+    if not present or any(value.is_meta for value in present.values()):
+        return False
+    for path in folder.glob("*.safetensors"):
+        stored = load_file(path)
+        if stored.keys() == present.keys() and all(
+            value.to(present[key].dtype).equal(present[key].cpu()) for key, value in stored.items()
+        ):
+            return True
+    return False
 
 
 def _check_component(name: str, value: object, kind: type, *, optional: bool) -> None:

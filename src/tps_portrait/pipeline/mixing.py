@@ -103,6 +103,7 @@ class _Resident:
     base: str | None
     recipe: dict[str, float]
     source: str | None
+    folder: Path | None
 
     @property
     def root(self) -> str | None:
@@ -197,6 +198,7 @@ class MixingPipeline(StylePipeline):
         self.base = largest.base if single else (chosen[0].root if by_weights else None)
         self.recipe = dict(largest.recipe) if single else dict(shares)
         self._source = largest.source if single else None
+        self._folder = largest.folder if single else None
         self._mix = mix
         return mix
 
@@ -287,6 +289,7 @@ class MixingPipeline(StylePipeline):
             base=self.base,
             recipe=dict(self.recipe),
             source=self._source,
+            folder=self._folder,
         )
 
 
