@@ -22,6 +22,7 @@ from tps_portrait.cli import styles as command
 from tps_portrait.hub import listing
 from tps_portrait.hub.download import fetch_style
 from tps_portrait.hub.gallery import fetch_thumbnail, render_gallery
+from tps_portrait.hub.publish import complete_card
 from tps_portrait.hub.records import StyleInfo
 from tps_portrait.hub.styles import bundled_styles
 
@@ -139,6 +140,16 @@ class TestGallery:
         broken = StyleInfo("broken", "broken", "folder", path=tmp_path)
         assert command._draw_thumbnail(broken) is None
 
+    def test_few_numbers_of_many(self) -> None:
+        numbers = {"fid": 377.415, "landmark error jaw": 2.5, "landmark error": 1.74142, "kid": 1}
+        page = "".join(Page(render_gallery([StyleInfo("a", "a", "hub", metrics=numbers)], {})).text)
+        assert "landmark error 1.74" in page
+        assert not any(word in page for word in ("1.74142", "jaw", "fid", "kid"))
+        other = {f"own {index}": float(index) for index in range(9)}
+        page = "".join(Page(render_gallery([StyleInfo("a", "a", "hub", metrics=other)], {})).text)
+        assert "own 2 2" in page
+        assert "own 3" not in page
+
     def test_nothing_is_taken_for_markup(self, jpeg: bytes) -> None:
         bad = '<script src="https://evil">\'"'
         info = StyleInfo(bad, bad, "hub", description=bad, license=bad)
@@ -211,11 +222,17 @@ class TestPushAndPull:
         assert "no such repository, or it is private" in capsys.readouterr().err
 
     def test_pull_into_the_cache(
-        self, hub: HubServer, style_files: dict[str, bytes], capsys: Capture
+        self, hub: HubServer, style_files: dict[str, bytes], tmp_path: Path, capsys: Capture
     ) -> None:
-        hub.add("owner/ink", style_files)
+        files = {**style_files, "facts.json": b"{}"}
+        for path, data in files.items():
+            (tmp_path / "ink" / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "ink" / path).write_bytes(data)
+        complete_card(tmp_path / "ink", "owner/ink")  # pins the hash of the facts too
+        hub.add("owner/ink", {**files, "README.md": (tmp_path / "ink/README.md").read_bytes()})
         assert main(["pull", "owner/ink"]) == 0
         folder = Path(capsys.readouterr().out.strip().partition(" -> ")[2])
+        assert (folder / "facts.json").read_bytes() == b"{}"
         assert (folder / "generator" / "model.safetensors").is_file()
         hub.stop()
         assert TPSPortraitPipeline.from_pretrained("owner/ink").style == "ink"

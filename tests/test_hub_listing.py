@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
+from PIL import Image
 
 from hub_fixtures import OWNER, hub, naps, style_files
 from hub_server import HubServer
@@ -142,6 +143,10 @@ class TestHere:
         styles = list_styles(source="bundled")
         assert [info.id for info in styles] == bundled_styles()
         assert all(info.license and info.description and info.size for info in styles)
+        for info in styles:
+            assert info.thumbnail is not None
+            assert Path(info.thumbnail).stat().st_size <= 15_000
+            assert Image.open(info.thumbnail).size == (256, 256)
         assert not hub.log
         assert list_styles("no such word", source="bundled") == []
         assert list_styles(author="owner", source="bundled") == []

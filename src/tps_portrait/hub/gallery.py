@@ -47,6 +47,9 @@ code {{ display: block; font-size: .8rem; margin-top: .5rem; overflow-wrap: anyw
 </html>
 """
 
+# An evaluation has a page of numbers; a card of the gallery has room for a few.
+_HEADLINES = ("landmark error", "identity cosine sface", "motion error")
+
 _CARD = """<li>{picture}<div><h2>{name}</h2>
 <p><small>{facts}</small></p>
 <p>{description}</p>
@@ -107,7 +110,8 @@ def _card(info: StyleInfo, picture: bytes | None) -> str:
     counts = ((info.downloads, "downloads"), (info.likes, "likes"))
     facts = [info.source, info.license or "no licence", size_text(info.size)]
     facts += [f"{number} {what}" for number, what in counts if number]
-    facts += [f"{name} {value:g}" for name, value in info.metrics.items()]
+    known = [name for name in _HEADLINES if name in info.metrics] or list(info.metrics)
+    facts += [f"{name} {info.metrics[name]:.3g}" for name in known[: len(_HEADLINES)]]
     name = escape(info.name)
     if picture is None:
         shown = f'<span class="none">{escape(info.name[:1].upper() or "?")}</span>'
