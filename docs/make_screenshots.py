@@ -82,7 +82,7 @@ def main() -> None:
         page.write_text(TERMINAL.format(command="tps-portrait " + " ".join(COMMAND), text=text))
         photograph(page, ASSETS / "styles-table.jpg", (1400, 400))
         run(*COMMAND, "--gallery", str(folder / "gallery.html"))
-        photograph(folder / "gallery.html", ASSETS / "styles-gallery.jpg", (1240, 900))
+        photograph(folder / "gallery.html", ASSETS / "styles-gallery.jpg", (1240, 700))
 
 
 if __name__ == "__main__":

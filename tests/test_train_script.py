@@ -218,6 +218,16 @@ class TestResume:
         assert len(lines(work / "finished")) == 8
 
 
+def test_a_style_of_a_bundled_one_mixes_with_it_by_weights(work: Path, train: Train) -> None:
+    """The start has a base of its own: all three go back to the same weights."""
+    train("bent", "--max_train_steps", 1, "--pretrained_model_name_or_path", "ink_paint")
+    pipe = TPSPortraitPipeline.from_pretrained(work / "bent" / "style")
+    assert pipe.base == "animation"
+    pipe.load_style("animation")
+    mix = pipe.set_style({pipe.styles[0]: 0.5, "animation": 0.5})
+    assert mix.method == "weights", mix.reason
+
+
 def test_accelerate_launch_with_bf16_and_yaml(work: Path, train: Train) -> None:
     config = {"mixed_precision": "bf16", "max_train_steps": 3, "pair_fraction": 0.5}
     (work / "bf16.yaml").write_text(yaml.safe_dump(config))
