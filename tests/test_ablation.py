@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,14 @@ class TestWholeRun:
             write_metadata(data / name, part)
         return tmp_path / "work"
 
+    @pytest.fixture(autouse=True)
+    def one_thread(self) -> Iterator[None]:
+        """Repeatable to the bit; other tests compare with processes that have every thread."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(threads)
+
     @pytest.fixture
     def judges(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         """Real networks of few channels, in files."""
@@ -206,7 +215,6 @@ class TestWholeRun:
     def test_trains_measures_writes_and_never_repeats(
         self, ablation: Any, work: Path, judges: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        torch.set_num_threads(1)
         monkeypatch.setitem(ablation.CLAIMS, "alignment", ("full", "no_alignment"))
         out = work.parent
         words = {
