@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,6 +99,18 @@ class TestFit:
         torch.testing.assert_close(
             evaluate_tps(fit_tps(points, values), points), values, rtol=0, atol=1e-9
         )
+
+    def test_large_batches_end_after_the_number_of_threads_was_set(self) -> None:
+        # in a process of its own: the number stays set, and PyTorch's own batched solve hangs
+        code = (
+            "import torch; from tps_portrait.ops.tps import fit_tps, evaluate_tps;"
+            "torch.set_num_threads(2); torch.manual_seed(0);"
+            "points = torch.rand(4, 200, 2).requires_grad_();"
+            "values = points.detach() + 0.1 * torch.randn(4, 200, 2);"
+            "drawn = evaluate_tps(fit_tps(points, values), points); drawn.sum().backward();"
+            "torch.testing.assert_close(drawn, values, rtol=0, atol=1e-4)"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=100)
 
     def test_affine_values_need_no_bending(self) -> None:
         points = LANDMARKS[:2]

@@ -41,6 +41,7 @@ from .kernel import (
 )
 
 _CHUNK_ELEMENTS = 1 << 23  # kernel values held at once by the dense evaluation (64 MiB in float64)
+_MOST_ROWS_IN_THREADS = 128  # of systems that a batch may solve side by side on the CPU
 
 
 class ThinPlateSpline(NamedTuple):
@@ -309,9 +310,24 @@ def _fit(
         solution = torch.linalg.solve(system[0], right.permute(1, 0, 2).flatten(1))
         solution = solution.unflatten(1, (right.shape[0], 2)).permute(1, 0, 2)
     else:
-        solution = torch.linalg.solve(system, right)
+        solution = _solve(system, right)
     weights, affine = solution[:, :-3], solution[:, -3:]
     return ThinPlateSpline(centers.to(dtype), weights, affine + _identity_affine(affine))
+
+
+def _solve(system: Tensor, right: Tensor) -> Tensor:
+    """Solve `(B, M, M)` for `(B, M, 2)`; large systems one after another on the CPU.
+
+    PyTorch factorises the items of a batch in several threads. From about 150 rows on, MKL starts
+    threads of its own inside these after `torch.set_num_threads()`, and hangs or returns invalid
+    pivots (pytorch/pytorch#142815).
+    """
+    batch, rows = system.shape[:2]
+    alone = batch > 1 and rows > _MOST_ROWS_IN_THREADS and system.device.type == "cpu"
+    if not alone or torch.compiler.is_compiling():
+        return torch.linalg.solve(system, right)
+    items = zip(system, right.expand(batch, -1, -1), strict=True)
+    return torch.stack([torch.linalg.solve(matrix, values) for matrix, values in items])
 
 
 def _identity_affine(like: Tensor) -> Tensor:
