@@ -16,6 +16,7 @@ SRC = Path(__file__).parents[1] / "src"
 # A module belongs to the longest prefix that names it. Rooms of one floor do not know one another.
 FLOORS = {
     "errors": 0.0,
+    "_bundled": 0.0,
     "_version": 0.0,
     "_transformers": 0.5,
     "ops": 1.0,
@@ -46,6 +47,7 @@ HUGGING_FACE = CORE | {"transformers", "huggingface_hub", "safetensors"}
 TRAINING = {"accelerate", "datasets", "kornia", "yaml", "tensorboard", "PIL", "diffusers", "tqdm"}
 OUTSIDE = {
     "errors": set(),
+    "_bundled": set(),
     "_version": set(),
     "_transformers": set(),
     "": set(),

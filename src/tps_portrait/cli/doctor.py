@@ -8,9 +8,9 @@ import platform
 import time
 import traceback
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._bundled import PORTRAIT
 from .._version import __version__
 from ..errors import TPSPortraitError
 from ..hub.styles import BUNDLED_FOLDER, bundled_styles
@@ -19,7 +19,6 @@ from .runtime import choose_device, load_pipeline, one_line, quiet_libraries
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-_PACKAGE = Path(__file__).parents[1]
 _NEEDED = (
     "torch",
     "transformers",
@@ -118,25 +117,25 @@ def _self_test(style: str, device: str) -> dict[str, Any]:
     start = time.perf_counter()
     pipe = load_pipeline(style, device)
     loaded = time.perf_counter() - start
-    photo = _PACKAGE / "assets" / "astronaut.jpg"
     seconds = []
     for _ in range(3):
         start = time.perf_counter()
-        result = pipe(str(photo), output_type="pt", on_no_face="ignore")
+        result = pipe(str(PORTRAIT), output_type="pt", on_no_face="ignore")
         seconds.append(time.perf_counter() - start)
     drawing, faces = result.images[0], len(result.faces[0])
     if faces != 1:
         raise TPSPortraitError(
-            f"{faces} faces were found in {photo.name}, which shows one. Install the package again."
+            f"{faces} faces were found in {PORTRAIT.name}, which shows one. Install the package "
+            "again."
         )
     if not bool(torch.isfinite(drawing).all()) or float(drawing.float().std()) < 0.02:
         raise TPSPortraitError(
-            f"The drawing of {photo.name} is blank or not finite. Install the package again; if it "
-            "stays so, report it with the output of `tps-portrait doctor --json`."
+            f"The drawing of {PORTRAIT.name} is blank or not finite. Install the package again; if "
+            "it stays so, report it with the output of `tps-portrait doctor --json`."
         )
     return {
         "style": style,
-        "picture": f"{photo.name}, {drawing.shape[-1]}x{drawing.shape[-2]}",
+        "picture": f"{PORTRAIT.name}, {drawing.shape[-1]}x{drawing.shape[-2]}",
         "faces": faces,
         "load_seconds": round(loaded, 2),
         "first_seconds": round(seconds[0], 2),

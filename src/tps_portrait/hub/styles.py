@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .._bundled import LANDMARKER, STYLES
 from ..errors import ModelFileError, StyleNotFoundError
 
-BUNDLED_FOLDER = Path(__file__).parents[1] / "styles"
+BUNDLED_FOLDER = STYLES
 """Package data: a folder for each bundled style, and `_shared` for what they have in common."""
 
 LIBRARY_NAME = "tps-portrait"
@@ -48,7 +49,7 @@ def bundled_styles() -> list[str]:
 
 def shared_landmarks() -> Path:
     """Folder of the face landmarker that styles without one of their own use."""
-    return BUNDLED_FOLDER / "_shared" / "landmarks"
+    return LANDMARKER
 
 
 def locate_style(name: str | os.PathLike[str]) -> Path | str:

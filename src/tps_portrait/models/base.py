@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 )
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from .._bundled import STYLES
 from ..errors import ConfigError, ModelFileError
 
 # Keys that transformers itself writes into or passes to every configuration.
@@ -175,13 +176,12 @@ class PortraitPreTrainedModel(PreTrainedModel):
 
 def _in_bundled_style(name: str, subfolder: str) -> str:
     """Return the folder to take a component of a bundled style from; other names as they are."""
-    styles = Path(__file__).parents[1] / "styles"
     plain = name == Path(name).name and not name.startswith((".", "_"))
-    known = plain and (styles / name / "model_index.json").is_file()
+    known = plain and (STYLES / name / "model_index.json").is_file()
     if not known or not subfolder:
         return name
-    own = styles / name
-    return str(own if (own / subfolder).is_dir() else styles / "_shared")
+    own = STYLES / name
+    return str(own if (own / subfolder).is_dir() else STYLES / "_shared")
 
 
 def _refuse_pickles(folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from .._bundled import PORTRAIT
 from ..errors import ConfigError, ModelFileError, NoFaceError
 from ..export import (
     ExportedGenerator,
@@ -29,7 +30,6 @@ from ..processing.photo import MIN_SIDE
 from .mixing import BlendedGenerator
 from .publishing import PublishingPipeline
 
-_ASTRONAUT = Path(__file__).parents[1] / "assets" / "astronaut.jpg"
 _LICENSE = re.compile(r"^license:\s*(\S+)\s*$", re.MULTILINE)
 
 _Pipeline = TypeVar("_Pipeline", bound="ExportPipeline")
@@ -106,7 +106,7 @@ class ExportPipeline(PublishingPipeline):
             target,
             path,
             options,
-            portraits=self._faces(portraits or [_ASTRONAUT], max(options.size)),
+            portraits=self._faces(portraits or [PORTRAIT], max(options.size)),
             calibration=self._faces(calibration or (), max(options.size)),
             facts={
                 "style": self.style or Path(path).stem,
@@ -165,7 +165,7 @@ class ExportPipeline(PublishingPipeline):
             target,
             folder,
             ExportOptions(precision=precision, io=io, layout=layout),
-            portraits=self._faces(portraits or [_ASTRONAUT], 192),
+            portraits=self._faces(portraits or [PORTRAIT], 192),
         )
 
     @classmethod

@@ -12,6 +12,7 @@ from typing import Any
 from huggingface_hub import CommitInfo
 from PIL import Image
 
+from .._bundled import PORTRAIT
 from ..errors import OutputError, TPSPortraitError
 from ..hub.cards import SAMPLES, Metric, render_brief_card
 from ..hub.publish import (
@@ -27,7 +28,6 @@ from ..hub.styles import README, THUMBNAIL, shared_landmarks
 from ..processing import ImageInput, load_image
 from .mixing import MixingPipeline
 
-_ASTRONAUT = Path(__file__).parents[1] / "assets" / "astronaut.jpg"
 _THUMBNAIL_SIDE = 384
 _SAMPLE_HEIGHT = 512
 _FACE_SHARE = 0.6  # of the thumbnail's side that the face box takes
@@ -139,7 +139,7 @@ class PublishingPipeline(MixingPipeline):
         Raises:
             InputImageError: the photo cannot be read.
         """
-        return self._drawn(load_image(photo or _ASTRONAUT).convert("RGB"), side)[1]
+        return self._drawn(load_image(photo or PORTRAIT).convert("RGB"), side)[1]
 
     def save_pretrained(
         self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any
@@ -204,7 +204,7 @@ class PublishingPipeline(MixingPipeline):
             shutil.rmtree(samples, ignore_errors=True)
             samples.mkdir(parents=True, exist_ok=True)
             written = []
-            for index, item in enumerate(photos or [_ASTRONAUT]):
+            for index, item in enumerate(photos or [PORTRAIT]):
                 photo = load_image(item).convert("RGB")
                 drawing, portrait = self._drawn(photo, _THUMBNAIL_SIDE)
                 if index == 0 and thumbnail:

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from transformers.utils import logging
 
+from .._bundled import LANDMARKER
 from ..errors import ConfigError, DatasetError, OutputError
 from ..models.landmarks import FaceLandmarker
 from .duplicates import find_duplicates
@@ -26,8 +27,6 @@ from .records import Crop, LeftOut, Outcome
 from .reporting import Preparation
 from .sheets import write_sheets
 from .workspace import Workspace
-
-_BUNDLED = Path(__file__).parents[1] / "styles" / "_shared" / "landmarks"
 
 _MOST_WORKERS = 8
 
@@ -252,4 +251,4 @@ def _work(picture: SourcePicture, stem: str, options: PrepareOptions, out: Path)
 
 @lru_cache(maxsize=1)
 def _landmarker() -> FaceLandmarker:
-    return FaceLandmarker.from_pretrained(_BUNDLED)
+    return FaceLandmarker.from_pretrained(LANDMARKER)

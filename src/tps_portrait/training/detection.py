@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from .._bundled import LANDMARKER
 from ..errors import DatasetError, InputImageError
 from ..models.landmarks import FaceLandmarker
 from ..processing.faces import FaceCrop, cut_face
@@ -17,7 +17,6 @@ from .rows import Row, listed, read_mask, read_pixels, row_name
 
 logger = logging.getLogger(__name__)
 
-_BUNDLED = Path(__file__).parents[1] / "styles" / "_shared" / "landmarks"
 # A face that has to be enlarged more than this has no detail to learn from.
 _MAX_ENLARGEMENT = 2.0
 
@@ -92,4 +91,4 @@ def detect_faces(
 @lru_cache(maxsize=1)
 def _landmarker() -> FaceLandmarker:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return FaceLandmarker.from_pretrained(_BUNDLED).to(device)
+    return FaceLandmarker.from_pretrained(LANDMARKER).to(device)
