@@ -40,6 +40,7 @@ def _module(name: str) -> ModuleType:
     return module
 
 
+fetching = _module("fetching")
 figshare = _module("figshare")
 download = _module("download")
 
@@ -66,7 +67,7 @@ class Mirror:
     def put(self, name: str, body: bytes) -> Any:
         self.files[f"/{name}"] = body
         digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
-        return figshare.RemoteFile(name, len(body), digest, f"{self.address}/{name}")
+        return fetching.RemoteFile(name, len(body), digest, f"{self.address}/{name}")
 
     def list(self, article: int, version: int, *files: Any, terms: str = "CC BY 4.0") -> None:
         record = {
@@ -75,7 +76,7 @@ class Mirror:
                 {
                     "name": file.name,
                     "size": file.size,
-                    "computed_md5": file.md5,
+                    "computed_md5": file.checksum,
                     "supplied_md5": "",
                     "download_url": file.url,
                     "is_link_only": False,
@@ -139,7 +140,7 @@ class TestFetch:
         file = mirror.put("a.zip", BODY)
         seen: list[int] = []
         for _ in range(2):
-            path = figshare.fetch(file, tmp_path / "new", progress=seen.append)
+            path = fetching.fetch(file, tmp_path / "new", progress=seen.append)
             assert path.read_bytes() == BODY
         assert mirror.asked == [None]
         assert seen == sorted(seen)
@@ -148,7 +149,7 @@ class TestFetch:
     def test_goes_on_where_the_connection_broke(self, mirror: Mirror, tmp_path: Path) -> None:
         file = mirror.put("a.zip", BODY)
         mirror.cut = [300_000, 200_000]
-        path = figshare.fetch(file, tmp_path, pause=0)
+        path = fetching.fetch(file, tmp_path, pause=0)
         assert path.read_bytes() == BODY
         assert mirror.asked == [None, "bytes=300000-", "bytes=500000-"]
         assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
@@ -156,17 +157,17 @@ class TestFetch:
     def test_goes_on_in_another_run(self, mirror: Mirror, tmp_path: Path) -> None:
         file = mirror.put("a.zip", BODY)
         mirror.cut = [400_000, 0, 0, 0]
-        with pytest.raises(figshare.DownloadError, match="400000 of 1024000 bytes are kept"):
-            figshare.fetch(file, tmp_path, attempts=3, pause=0)
+        with pytest.raises(fetching.DownloadError, match="400000 of 1024000 bytes are kept"):
+            fetching.fetch(file, tmp_path, attempts=3, pause=0)
         mirror.asked.clear()
-        assert figshare.fetch(file, tmp_path, pause=0).read_bytes() == BODY
+        assert fetching.fetch(file, tmp_path, pause=0).read_bytes() == BODY
         assert mirror.asked == ["bytes=400000-"]
 
     def test_server_without_ranges(self, mirror: Mirror, tmp_path: Path) -> None:
         file = mirror.put("a.zip", BODY)
         mirror.ranges = False
         mirror.cut = [400_000]
-        assert figshare.fetch(file, tmp_path, pause=0).read_bytes() == BODY
+        assert fetching.fetch(file, tmp_path, pause=0).read_bytes() == BODY
         assert mirror.asked == [None, "bytes=400000-"]
 
     def test_wrong_checksum_is_refused_and_fetched_anew(
@@ -174,53 +175,53 @@ class TestFetch:
     ) -> None:
         file = mirror.put("a.zip", BODY)
         mirror.files["/a.zip"] = BODY[:-1] + b"!"
-        with pytest.raises(figshare.DownloadError, match="is not what figshare lists"):
-            figshare.fetch(file, tmp_path)
+        with pytest.raises(fetching.DownloadError, match="is not the expected file"):
+            fetching.fetch(file, tmp_path)
         assert not list(tmp_path.iterdir())
         mirror.files["/a.zip"] = BODY
-        assert figshare.fetch(file, tmp_path).read_bytes() == BODY
+        assert fetching.fetch(file, tmp_path).read_bytes() == BODY
 
     def test_folder_that_cannot_be_made(self, mirror: Mirror, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         file = mirror.put("a.zip", BODY)
-        with pytest.raises(figshare.DownloadError, match="Cannot write to"):
-            figshare.fetch(file, tmp_path / "file" / "new")
+        with pytest.raises(fetching.DownloadError, match="Cannot write to"):
+            fetching.fetch(file, tmp_path / "file" / "new")
 
     def test_longer_than_listed(self, mirror: Mirror, tmp_path: Path) -> None:
         file = mirror.put("a.zip", BODY)
         mirror.files["/a.zip"] = BODY * 2
-        with pytest.raises(figshare.DownloadError, match="is not what figshare lists"):
-            figshare.fetch(file, tmp_path)
+        with pytest.raises(fetching.DownloadError, match="is not the expected file"):
+            fetching.fetch(file, tmp_path)
 
     def test_damaged_file_of_an_earlier_run_is_replaced(
         self, mirror: Mirror, tmp_path: Path
     ) -> None:
         file = mirror.put("a.zip", BODY)
         (tmp_path / "a.zip").write_bytes(BODY[:-1] + b"!")
-        assert figshare.fetch(file, tmp_path).read_bytes() == BODY
+        assert fetching.fetch(file, tmp_path).read_bytes() == BODY
 
     @pytest.mark.parametrize("status", [202, 403])
     def test_refusal(self, mirror: Mirror, status: int, tmp_path: Path) -> None:
         """figshare answers 202 where it suspects a robot."""
         file = mirror.put("a.zip", b"")
-        file = figshare.RemoteFile(file.name, 5, file.md5, file.url)
+        file = fetching.RemoteFile(file.name, 5, file.checksum, file.url)
         mirror.status = status
-        with pytest.raises(figshare.DownloadError, match=str(status)):
-            figshare.fetch(file, tmp_path, attempts=1)
+        with pytest.raises(fetching.DownloadError, match=str(status)):
+            fetching.fetch(file, tmp_path, attempts=1)
 
 
 class TestListing:
     def test_other_licence_is_refused(self, mirror: Mirror) -> None:
         mirror.list(7, 1, terms="CC BY-NC 4.0")
-        with pytest.raises(figshare.DownloadError, match="CC BY-NC"):
+        with pytest.raises(fetching.DownloadError, match="CC BY-NC"):
             figshare.list_files(7, 1, "CC BY 4.0", f"{mirror.address}/v2")
 
     def test_absent(self, mirror: Mirror) -> None:
-        with pytest.raises(figshare.DownloadError, match="404"):
+        with pytest.raises(fetching.DownloadError, match="404"):
             figshare.list_files(7, 1, "CC BY 4.0", f"{mirror.address}/v2")
 
     def test_names_are_no_paths(self, mirror: Mirror) -> None:
-        file = figshare.RemoteFile("../../a.zip", 1, "0", f"{mirror.address}/a.zip")
+        file = fetching.RemoteFile("../../a.zip", 1, "0", f"{mirror.address}/a.zip")
         mirror.list(7, 1, file)
         (found,) = figshare.list_files(7, 1, "CC BY 4.0", f"{mirror.address}/v2")
         assert found.name == "a.zip"
@@ -264,7 +265,7 @@ class TestScript:
             5,
             mirror.put("neutral_front.zip", _zip(neutral)),
             mirror.put("smiling_front.zip", _zip(smiling)),
-            figshare.RemoteFile("neutral_left.zip", 9, "0", "http://127.0.0.1:9/never"),
+            fetching.RemoteFile("neutral_left.zip", 9, "0", "http://127.0.0.1:9/never"),
         )
         mirror.list(4220517, 1, mirror.put("faces.zip", _zip(canada)))
         mirror.cut = [1000]
@@ -338,7 +339,7 @@ class TestPieces:
     def test_two_originals_of_one_name(self, tmp_path: Path) -> None:
         archive = tmp_path / "faces.zip"
         archive.write_bytes(_zip({"original/003f.jpg": b"a", "manipulated/003f.jpg": b"b"}))
-        with pytest.raises(figshare.DownloadError, match=r"manipulated/003f\.jpg"):
+        with pytest.raises(fetching.DownloadError, match=r"manipulated/003f\.jpg"):
             download.unpack([archive], tmp_path / "unpacked")
         for name in ("one", "two"):
             (tmp_path / name).mkdir()
@@ -355,7 +356,7 @@ class TestPieces:
 
     def test_damaged_archive(self, tmp_path: Path) -> None:
         (tmp_path / "faces.zip").write_bytes(b"PK no zip")
-        with pytest.raises(figshare.DownloadError, match="cannot be unpacked"):
+        with pytest.raises(fetching.DownloadError, match="cannot be unpacked"):
             download.unpack([tmp_path / "faces.zip"], tmp_path / "unpacked")
 
     def test_nothing_of_the_sets(self, tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from figshare import API, DownloadError, RemoteFile, fetch, list_files
+from fetching import DownloadError, RemoteFile, fetch
+from figshare import API, list_files
 from tqdm import tqdm
 
 from tps_portrait.errors import DatasetError, TPSPortraitError
