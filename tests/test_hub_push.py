@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -234,7 +235,9 @@ def test_samples_of_one_name(photo: Path, tmp_path: Path) -> None:
     other = tmp_path / "other" / photo.name
     other.parent.mkdir()
     Image.open(photo).rotate(180).save(other)
-    written = ink().save_pictures(tmp_path, [photo, other, photo], thumbnail=False)
+    numbered = photo.with_stem(f"{photo.stem}-3")
+    shutil.copy(photo, numbered)
+    written = ink().save_pictures(tmp_path, [photo, numbered, other], thumbnail=False)
     assert len(set(written)) == 3
     assert {path.name for path in (tmp_path / "samples").iterdir()} == {p.name for p in written}
 

@@ -17,6 +17,7 @@ SRC = Path(__file__).parents[1] / "src"
 FLOORS = {
     "errors": 0.0,
     "_bundled": 0.0,
+    "_files": 0.0,
     "_version": 0.0,
     "_transformers": 0.5,
     "ops": 1.0,
@@ -48,6 +49,7 @@ TRAINING = {"accelerate", "datasets", "kornia", "yaml", "tensorboard", "PIL", "d
 OUTSIDE = {
     "errors": set(),
     "_bundled": set(),
+    "_files": set(),
     "_version": set(),
     "_transformers": set(),
     "": set(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import os
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
+from .._files import atomic_write, unique_name
 from ..errors import InputImageError, OutputError
 
 if TYPE_CHECKING:
@@ -160,13 +160,8 @@ def _names_in(folder: Path, sources: Sequence[str], label: str, suffix: str) -> 
     targets = []
     for source in sources:
         name = unquote(urlparse(source).path) if is_url(source) else source
-        stem = f"{Path(name).stem or 'portrait'}-{label}"
-        unique, count = stem, 1
-        while unique.lower() in taken:
-            count += 1
-            unique = f"{stem}-{count}"
-        taken.add(unique.lower())
-        targets.append(folder / f"{unique}{suffix}")
+        stem = unique_name(f"{Path(name).stem or 'portrait'}-{label}", taken)
+        targets.append(folder / f"{stem}{suffix}")
     return targets
 
 
@@ -221,15 +216,12 @@ def save_picture(image: Image, target: Path) -> None:
     if kind in _NO_ALPHA and image.has_transparency_data:
         paper = PILImage.new("RGBA", image.size, "white")
         image = PILImage.alpha_composite(paper, image.convert("RGBA")).convert("RGB")
-    part = target.with_name(f".{target.name}.part")
+    options = {"quality": 95} if kind in {"JPEG", "WEBP"} else {}
     try:
-        image.save(part, format=kind, **({"quality": 95} if kind in {"JPEG", "WEBP"} else {}))
-        os.replace(part, target)
+        with atomic_write(target) as part:
+            image.save(part, format=kind, **options)
     except (OSError, ValueError) as error:
         reason = str(error).rstrip(".")
         raise OutputError(
             f"Cannot write {target}: {reason}. Choose another place or format with -o."
         ) from error
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            part.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._files import atomic_write
 from ..errors import OutputError, TPSPortraitError
 from .numbers import whole
 from .runtime import load_pipeline, one_line, quiet_libraries
@@ -144,17 +145,13 @@ def _write_gallery(target: Path, styles: list[StyleInfo], note: str) -> None:
             picture = _draw_thumbnail(info)
         if picture is not None:
             pictures[info.id] = picture
-    part = target.with_name(f".{target.name}.part")
     try:
-        part.write_text(render_gallery(styles, pictures, note), "utf-8")
-        part.replace(target)
+        with atomic_write(target) as part:
+            part.write_text(render_gallery(styles, pictures, note), "utf-8")
     except OSError as error:
         raise OutputError(
             f"Cannot write {target}: {error.strerror}. Choose another place."
         ) from error
-    finally:
-        if part.is_file():
-            part.unlink()
 
 
 def _draw_thumbnail(info: StyleInfo) -> bytes | None:

@@ -13,6 +13,7 @@ from huggingface_hub import CommitInfo
 from PIL import Image
 
 from .._bundled import PORTRAIT
+from .._files import unique_name
 from ..errors import OutputError, TPSPortraitError
 from ..hub.cards import SAMPLES, Metric, render_brief_card
 from ..hub.publish import (
@@ -203,7 +204,8 @@ class PublishingPipeline(MixingPipeline):
         try:
             shutil.rmtree(samples, ignore_errors=True)
             samples.mkdir(parents=True, exist_ok=True)
-            written = []
+            written: list[Path] = []
+            taken: set[str] = set()
             for index, item in enumerate(photos or [PORTRAIT]):
                 photo = load_image(item).convert("RGB")
                 drawing, portrait = self._drawn(photo, _THUMBNAIL_SIDE)
@@ -211,9 +213,7 @@ class PublishingPipeline(MixingPipeline):
                     portrait.save(Path(folder) / THUMBNAIL, quality=88)
                 named = isinstance(item, str | os.PathLike) and "://" not in str(item)
                 stem = Path(os.fspath(item)).stem if named else f"sample-{index}"  # type: ignore[arg-type]
-                if samples / f"{stem}.jpg" in written:
-                    stem = f"{stem}-{index + 1}"
-                written.append(samples / f"{stem}.jpg")
+                written.append(samples / f"{unique_name(stem, taken)}.jpg")
                 _beside(photo, drawing).save(written[-1], quality=88)
         except OSError as error:
             if isinstance(error, TPSPortraitError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from .._files import atomic_write
 from ..errors import InputImageError, LandmarkError, OutputError
 from ..models.landmarks import Face, FaceLandmarker
 from ..ops.landmarks import CROP_EYE_CENTER, CROP_INTEROCULAR, eye_centers, to_pixels
@@ -190,12 +190,10 @@ class Examiner:
         )
 
     def _write(self, file_name: str, save: Callable[[Path], object]) -> None:
-        part = self.out / f".{file_name}.part"
         try:
-            save(part)
-            os.replace(part, self.out / file_name)
+            with atomic_write(self.out / file_name) as part:
+                save(part)
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise OutputError(
                 f"Cannot write {self.out / file_name}: {error.strerror or error}. Make room, or "
                 "choose another folder with -o; what is finished is kept."

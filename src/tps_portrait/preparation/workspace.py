@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from .._files import atomic_write, unique_name
 from ..errors import OutputError
 from .options import PrepareOptions
 from .pictures import SourcePicture
@@ -74,12 +74,7 @@ class Workspace:
         taken |= {name.split(".")[0].lower() for name in theirs}
         for name in sorted(names - set(self._stems)):
             base = re.sub(r"[/\\.]+", "-", name.rpartition(".")[0]).strip("-") or "picture"
-            stem, count = base, 1
-            while stem.lower() in taken:
-                count += 1
-                stem = f"{base}-{count}"
-            taken.add(stem.lower())
-            self._stems[name] = stem
+            self._stems[name] = unique_name(base, taken)
         # Before the first crop, so that a run cut off later leaves no file of unknown origin.
         self._append({"stems": self._stems})
 
@@ -177,9 +172,8 @@ def write_whole(path: Path, lines: Iterable[str]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
-    part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    os.replace(part, path)
+    with atomic_write(path) as part:
+        part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _cannot_write(folder: Path, error: OSError) -> OutputError:
