@@ -44,7 +44,7 @@ from tps_portrait.hub.cards import write_card
 from tps_portrait.hub.facts import read_facts
 from tps_portrait.hub.styles import shared_landmarks
 from tps_portrait.models.landmarks import FaceLandmarker
-from tps_portrait.ops.landmarks import CROP_EYE_CENTER, eye_centers
+from tps_portrait.ops.landmarks import CROP_EYE_CENTER, eye_centers, mean_face
 
 ROOT = Path(__file__).parents[1]
 SIDE = 160
@@ -132,8 +132,12 @@ def test_unusable_folders(tmp_path: Path) -> None:
     write_metadata(tmp_path, [{"file_name": "square.png", "landmarks": [[1, 2]]}])
     with pytest.raises(DatasetError, match=r"not \(68, 2\)"):
         read_faces(tmp_path, SIDE)
+    mirrored = (mean_face() * torch.tensor([-1.0, 1.0])).tolist()
+    write_metadata(tmp_path, [{"file_name": "square.png", "landmarks": mirrored}])
+    with pytest.raises(DatasetError, match="the eyes are swapped"):
+        read_faces(tmp_path, SIDE)
     (tmp_path / "metadata.jsonl").write_text('{"file_name": "square.png"}\n{"name": 1}\n')
-    with pytest.raises(DatasetError, match="row 2"):
+    with pytest.raises(DatasetError, match="line 2"):
         read_faces(tmp_path, SIDE)
 
 

@@ -162,8 +162,8 @@ class TestGivenCrops:
         assert (tmp_path / "out" / "00000.jpg").read_bytes() == (source / "00000.jpg").read_bytes()
         assert rows_of(tmp_path / "out") == rows_of(source)[:1], "with seed, source and licence"
         assert {item.picture: item.detail.split(":")[0] for item in result.left_out} == {
-            "00001.jpg": "not normalised to [-1, 1]",
-            "00002.jpg": "not 68 pairs of finite numbers, but shape (60, 2)",
+            "00001.jpg": "landmarks must be normalised to [-1, 1]; they look like pixels",
+            "00002.jpg": "landmarks has shape (60, 2), not (68, 2)",
             "00003.jpg": "it has landmarks, but is no square crop (384x300); remove the field "
             "`landmarks` of its row to have the face found and cut out",
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,13 @@ class TestBadRows:
             file.write(line + "\n")
         with pytest.raises(DatasetError, match=r"metadata\.jsonl, line 2"):
             load_faces(tmp_path, 64)
+
+    def test_line_separators_inside_of_a_field(self, tmp_path: Path) -> None:
+        rows = write_faces(tmp_path, 2)
+        rows[0]["source"] = "two\u2028lines"
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (tmp_path / "metadata.jsonl").write_text(text, "utf-8")
+        assert len(load_faces(tmp_path, 64)) == 2
 
     def test_metadata_that_is_no_text(self, tmp_path: Path) -> None:
         (tmp_path / "metadata.jsonl").write_bytes(b"\xff\xfe\xff")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,15 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._imagefolder import METADATA, SUFFIXES, read_landmarks, read_metadata
 from ..errors import DatasetError, InputImageError, LandmarkError
 from ..models.landmarks import FaceLandmarker
 from ..ops.landmarks import to_normalized
 from ..processing import load_photo
 from ..processing.faces import FaceCrop, cut_face
 from ..processing.resample import resize
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-"""Files of a folder that count as pictures."""
 
 LABELS = ("skin_tone", "age", "pose", "accessories")
 """Columns of a `metadata.jsonl` that divide a set into parts, which are measured apart."""
@@ -87,7 +84,7 @@ def read_faces(
     if not root.is_dir():
         raise DatasetError(f"{root} is no folder. Pass a folder of pictures.")
     rows = _rows(root)
-    crops = landmarker is not None and not (root / "metadata.jsonl").is_file()
+    crops = landmarker is not None and not (root / METADATA).is_file()
     found = FaceSet(root.resolve().name, [], [], [], [], crops)
     for row in rows:
         if limit is not None and len(found) >= limit:
@@ -191,24 +188,13 @@ def as_floats(images: Sequence[Tensor], side: int | None = None) -> Tensor:
 
 
 def _rows(root: Path) -> list[dict[str, Any]]:
-    metadata = root / "metadata.jsonl"
+    metadata = root / METADATA
     if not metadata.is_file():
         files = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
-        return [
-            {"file_name": path.relative_to(root).as_posix(), "landmarks": None} for path in files
-        ]
-    rows: list[dict[str, Any]] = []
-    try:
-        lines = metadata.read_text(encoding="utf-8").splitlines()
-        for line in filter(str.strip, lines):
-            row = json.loads(line)
-            labels = {key: str(row[key]) for key in LABELS if row.get(key) not in (None, "")}
-            marks = row.get("landmarks")
-            rows.append({"file_name": str(row["file_name"]), "landmarks": marks, "labels": labels})
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise DatasetError(
-            f"{metadata}, row {len(rows) + 1}: not a JSON object with a `file_name` ({error})."
-        ) from error
+        return [{"file_name": path.relative_to(root).as_posix()} for path in files]
+    rows = read_metadata(metadata)
+    for row in rows:
+        row["labels"] = {key: str(row[key]) for key in LABELS if row.get(key) not in (None, "")}
     return rows
 
 
@@ -218,14 +204,8 @@ def _square(pixels: Tensor, row: dict[str, Any], size: int) -> tuple[Tensor, Ten
         raise DatasetError(
             f"it is {width}x{height}, and no square face crop, which this folder must hold"
         )
-    landmarks = None
-    if row["landmarks"] is not None:
-        try:
-            landmarks = torch.tensor(row["landmarks"], dtype=torch.float32)
-        except (TypeError, ValueError) as error:
-            raise DatasetError(f"its landmarks are not pairs of numbers ({error})") from error
-        if landmarks.shape != (68, 2) or not bool((landmarks.abs() <= 2).all()):
-            raise DatasetError("its landmarks are not (68, 2), normalised to [-1, 1]")
+    given = row.get("landmarks")
+    landmarks = None if given is None else read_landmarks(given)
     return resize(pixels, (size, size)), landmarks
 
 

@@ -12,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from .._files import atomic_write
-from ..errors import InputImageError, LandmarkError, OutputError
+from .._imagefolder import SUFFIXES, read_landmarks
+from ..errors import DatasetError, InputImageError, LandmarkError, OutputError
 from ..models.landmarks import Face, FaceLandmarker
 from ..ops.landmarks import CROP_EYE_CENTER, CROP_INTEROCULAR, eye_centers, to_pixels
 from ..processing import load_photo
@@ -22,8 +23,6 @@ from .pictures import SourcePicture
 from .quality import difference_hash, outside, sharpness
 from .records import Crop, LeftOut, Outcome
 
-# Formats that training reads from a folder; crops in others are written anew.
-_COPIED = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 # A face this much smaller than the largest one is a bystander.
 _PROMINENT = 0.5
 # Framing of given crops, beyond which a note is made: eyes off their place, and eye distance.
@@ -147,7 +146,8 @@ class Examiner:
             )
         self._check_side(width)
         notes = _framing(landmarks)
-        if picture.path.suffix.lower() in _COPIED:
+        # Crops in formats that training does not read from a folder are written anew.
+        if picture.path.suffix.lower() in SUFFIXES:
             file_name = stem + picture.path.suffix
             result = self._crop(file_name, pixels, landmarks, width, 0.0, notes)
             self._write(file_name, lambda part: shutil.copyfile(picture.path, part))
@@ -217,18 +217,9 @@ def _save(pixels: Tensor, path: Path, kind: str) -> None:
 
 def _given_landmarks(value: object) -> Tensor:
     try:
-        landmarks = torch.as_tensor(value, dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UnusableError("landmarks", f"not 68 pairs of numbers ({error})") from error
-    if landmarks.shape != (68, 2) or not bool(torch.isfinite(landmarks).all()):
-        raise UnusableError(
-            "landmarks", f"not 68 pairs of finite numbers, but shape {tuple(landmarks.shape)}"
-        )
-    if float(landmarks.abs().max()) > 2:
-        raise UnusableError("landmarks", "not normalised to [-1, 1]: they look like pixels")
-    if float(landmarks[36:42, 0].mean()) >= float(landmarks[42:48, 0].mean()):
-        raise UnusableError("landmarks", "the eyes are swapped: the person's right one comes first")
-    return landmarks
+        return read_landmarks(value)
+    except DatasetError as error:
+        raise UnusableError("landmarks", str(error)) from error
 
 
 def _framing(landmarks: Tensor) -> tuple[str, ...]:

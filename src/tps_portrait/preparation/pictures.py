@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .._imagefolder import METADATA, read_metadata
 from ..errors import DatasetError
 
 SUFFIXES = frozenset(
@@ -88,7 +89,10 @@ def collect_pictures(folder: Path, *, skip: Path | None = None) -> list[SourcePi
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder} is no folder. Name the folder that holds the pictures.")
-    metadata = {path.parent: _rows(path) for path in folder.rglob("metadata.jsonl")}
+    metadata = {
+        path.parent: {row["file_name"]: row for row in read_metadata(path)}
+        for path in folder.rglob(METADATA)
+    }
     found = []
     for path in folder.rglob("*"):
         relative = path.relative_to(folder)
@@ -108,18 +112,3 @@ def collect_pictures(folder: Path, *, skip: Path | None = None) -> list[SourcePi
     if not found:
         raise DatasetError(f"{folder} holds no pictures. Files such as .jpg and .png are read.")
     return sorted(found, key=lambda picture: picture.name)
-
-
-def _rows(metadata: Path) -> dict[str, dict[str, Any]]:
-    rows = {}
-    try:
-        for line in metadata.read_text(encoding="utf-8").splitlines():
-            if line.strip():
-                row = json.loads(line)
-                rows[str(row["file_name"])] = row
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(
-            f"{metadata} is no list of JSON objects with a `file_name` ({error}). Repair or remove "
-            "it."
-        ) from error
-    return rows

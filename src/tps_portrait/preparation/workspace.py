@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from .._files import atomic_write, unique_name
+from .._imagefolder import METADATA
 from ..errors import OutputError
 from .options import PrepareOptions
 from .pictures import SourcePicture
 from .records import Outcome
 
 JOURNAL = ".prepare.jsonl"
-METADATA = "metadata.jsonl"
 _TOOL = "tps-portrait prepare"
 # Raised when crops of the same picture come out differently than before.
 _VERSION = 1
@@ -106,7 +106,7 @@ class Workspace:
         metadata = self.folder / METADATA
         old: dict[str, dict[str, Any]] = {}
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            for line in metadata.read_text(encoding="utf-8").splitlines():
+            for line in metadata.read_text(encoding="utf-8").split("\n"):
                 row = json.loads(line)
                 old[row["file_name"]] = row
         lines = []

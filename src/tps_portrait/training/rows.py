@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
@@ -14,14 +13,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from .. import _imagefolder
+from .._imagefolder import METADATA, SUFFIXES
 from ..errors import DatasetError
 from ..processing import load_photo
 from ..processing.resample import resize
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-"""Files of a folder that count as pictures."""
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 
 Row = Mapping[str, Any]
@@ -132,19 +131,7 @@ def read_landmarks(row: Row, column: str) -> Tensor:
     value = row.get(column)
     if value is None:
         raise DatasetError(f"no {column!r}")
-    try:
-        landmarks = torch.as_tensor(value, dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DatasetError(f"{column} are not 68 pairs of numbers ({error})") from error
-    if landmarks.shape != (68, 2):
-        raise DatasetError(f"{column} has shape {tuple(landmarks.shape)}, not (68, 2)")
-    if not torch.isfinite(landmarks).all():
-        raise DatasetError(f"{column} are not all finite")
-    if landmarks.abs().max() > 2:
-        raise DatasetError(f"{column} must be normalised to [-1, 1]; they look like pixels")
-    if landmarks[36:42, 0].mean() >= landmarks[42:48, 0].mean():
-        raise DatasetError(f"{column}: the eyes are swapped; the person's right one comes first")
-    return landmarks
+    return _imagefolder.read_landmarks(value, column)
 
 
 def complain(label: str, problems: list[str], total: int) -> DatasetError:
@@ -174,37 +161,21 @@ def _picture(value: Any) -> Any:
 
 
 def _folder_rows(folder: Path, columns: tuple[str, ...]) -> list[dict[str, Any]]:
-    if (
-        not (folder / "metadata.jsonl").is_file()
-        and (folder / "train" / "metadata.jsonl").is_file()
-    ):
+    if not (folder / METADATA).is_file() and (folder / "train" / METADATA).is_file():
         folder = folder / "train"
-    metadata = folder / "metadata.jsonl"
+    metadata = folder / METADATA
     if not metadata.is_file():
         files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
         return [{"file_name": str(p.relative_to(folder)), columns[0]: p} for p in files]
-    rows = []
-    try:
-        lines = metadata.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{metadata} cannot be read: {error}.") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            row[columns[0]] = folder / row["file_name"]
-            for column in columns[1:]:
-                if row.get(column):
-                    row[column] = folder / row[column]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise DatasetError(
-                f"{metadata}, line {number}: not a JSON object with a `file_name` ({error})."
-            ) from error
-        rows.append(row)
+    rows = _imagefolder.read_metadata(metadata)
+    for row in rows:
+        row[columns[0]] = folder / row["file_name"]
+        for column in columns[1:]:
+            if row.get(column):
+                row[column] = folder / str(row[column])
     # datasets would silently drop a picture that has no metadata.
     pictures = {p.name for p in folder.iterdir() if p.suffix.lower() in SUFFIXES}
-    lost = sorted(pictures - {str(row["file_name"]) for row in rows})
+    lost = sorted(pictures - {row["file_name"] for row in rows})
     if lost:
         logger.warning(
             "%s: %d pictures have no line in metadata.jsonl and are not used: %s",
