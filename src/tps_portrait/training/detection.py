@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .._bundled import LANDMARKER
-from ..errors import DatasetError, InputImageError
+from ..errors import DatasetError, InputImageError, LandmarkError
 from ..models.landmarks import FaceLandmarker
 from ..processing.faces import FaceCrop, cut_face
 from .rows import Row, listed, read_mask, read_pixels, row_name
@@ -69,7 +69,7 @@ def detect_faces(
             if crop.side * _MAX_ENLARGEMENT < resolution:
                 raise DatasetError(f"the face is too small: its crop is {crop.side:.0f} px wide")
             mask = read_mask(row, mask_column, (pixels.shape[1], pixels.shape[2]))
-        except (DatasetError, InputImageError) as error:
+        except (DatasetError, InputImageError, LandmarkError) as error:
             skipped.append(f"{name}: {error}")
             continue
         square = cut_face(pixels, crop, resolution)
