@@ -7,11 +7,10 @@ import json
 import platform
 import time
 import traceback
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from .._bundled import PORTRAIT
-from .._version import __version__
+from .._version import __version__, installed_versions
 from ..errors import TPSPortraitError
 from ..hub.styles import BUNDLED_FOLDER, bundled_styles
 from .runtime import choose_device, load_pipeline, one_line, quiet_libraries
@@ -67,11 +66,12 @@ def run(options: argparse.Namespace) -> int:
     """
     if not options.debug:
         quiet_libraries()
+    installed = installed_versions((*_NEEDED, *_OPTIONAL))
     report: dict[str, Any] = {
         "tps_portrait": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: _version_of(name) for name in (*_NEEDED, *_OPTIONAL)},
+        "packages": {name: installed.get(name) for name in (*_NEEDED, *_OPTIONAL)},
         "device": _device_facts(options.device),
         "styles": _style_sizes(),
     }
@@ -83,13 +83,6 @@ def run(options: argparse.Namespace) -> int:
         report["self_test"] = {"passed": False, "error": one_line(error)}
     print(json.dumps(report, indent=2) if options.json else _as_text(report))
     return 0 if report["self_test"]["passed"] else 1
-
-
-def _version_of(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _device_facts(name: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -216,17 +215,6 @@ def require(module: str, extra: str) -> Any:
             f"{module} cannot be imported ({error}). Install what this format needs: "
             f'pip install "tps-portrait[{extra}]"'
         ) from error
-
-
-def versions(names: Sequence[str]) -> dict[str, str]:
-    """Return the versions of the installed distributions among `names`."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def as_array(tensor: Tensor) -> NDArray[Any]:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
+from .._version import installed_versions
 from ..errors import ConfigError, ExportError, TPSPortraitError
 from . import aoti, coreml, executorch, litert, ncnn, onnx, openvino, pt2
-from .options import Runner, Target, versions
+from .options import Runner, Target
 
 TARGETS: dict[str, Target] = {
     module.TARGET.name: module.TARGET
@@ -54,4 +55,4 @@ def load_runner(target: str, path: Path, threads: int | None = None) -> Runner:
 
 def runtime_name(kind: Target) -> str:
     """Name and version of a target's runtime."""
-    return " ".join([kind.runtime, *versions([kind.runtime]).values()])
+    return " ".join([kind.runtime, *installed_versions([kind.runtime]).values()])

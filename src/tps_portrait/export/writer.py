@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .._version import __version__
+from .._version import __version__, installed_versions
 from ..errors import ConfigError, ExportError, OutputError, TPSPortraitError
 from .network import PortableNetwork
-from .options import OUTPUT_NAME, ExportJob, ExportOptions, Target, as_array, versions
+from .options import OUTPUT_NAME, ExportJob, ExportOptions, Target, as_array
 from .parity import Parity
 from .quiet import quiet
 from .sidecar import file_hashes, input_facts, sidecar_path, weights_hash, write_sidecar
@@ -115,7 +115,7 @@ def write_export(kind: Target, path: Path, export: Export) -> ExportReport:
                     **(parity.to_dict() if parity is not None else {"not_run": reason}),
                     "runtime": runtime_name(kind),
                 },
-                "versions": versions(("torch", *kind.packages)),
+                "versions": installed_versions(("torch", *kind.packages)),
             }
             write_sidecar(staged, facts)
             for file in (*kind.files(staged), sidecar_path(staged)):

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+
+from .._version import installed_versions
 
 _PACKAGES = ("tps-portrait", "torch", "transformers", "diffusers", "accelerate", "kornia")
 
 
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that a training depends on, as far as installed."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version(), **installed_versions(_PACKAGES)}
 
 
 def hardware_name(device: torch.device, processes: int = 1) -> str:
