@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import OutputError
 from .facts import Collection, Metric, StyleFacts, read_facts, write_facts
 from .machine import format_duration, hardware_name, package_versions
-from .pins import METADATA_KEY
+from .pins import METADATA_KEY, join_card
 from .results import groups_table, results_section
 from .styles import LIBRARY_NAME, README
 
@@ -34,11 +32,7 @@ __all__ = [
 SAMPLES = "samples"
 """Folder of a style with its pictures of photo and drawing."""
 
-_HEAD = """---
-{metadata}
----
-
-# {style}
+_HEAD = """# {style}
 
 {description}A portrait style for the Python library tps_portrait: a photo in, a drawn \
 portrait out, by one pass of a network with {parameters:,} parameters.
@@ -142,12 +136,7 @@ def render_style_card(facts: StyleFacts, *, pictures: str | None = SAMPLES) -> s
         Markdown with the YAML header that the Hub reads.
     """
     collections = [*facts.examples, *facts.photos]
-    metadata: dict[str, Any] = {
-        "license": facts.license,
-        "library_name": LIBRARY_NAME,
-        "pipeline_tag": "image-to-image",
-        "tags": style_tags(facts.style),
-    }
+    metadata = style_metadata(facts.style, facts.license)
     if hosted := [item.source for item in collections if item.hosted]:
         metadata["datasets"] = hosted
     if measured := _all_metrics(facts):
@@ -155,7 +144,6 @@ def render_style_card(facts: StyleFacts, *, pictures: str | None = SAMPLES) -> s
     if facts.description:
         metadata[METADATA_KEY] = {"description": facts.description}
     head = _HEAD.format(
-        metadata=_yaml(metadata),
         description=_paragraph(facts.description),
         style=facts.style,
         parameters=facts.parameters,
@@ -172,7 +160,7 @@ def render_style_card(facts: StyleFacts, *, pictures: str | None = SAMPLES) -> s
         _limits(facts),
         _TAIL.format(license=facts.license),
     ]
-    return "".join(parts)
+    return join_card(metadata, "".join(parts))
 
 
 def write_card(folder: Path, facts: StyleFacts) -> None:
@@ -303,15 +291,8 @@ def render_brief_card(
     Returns:
         Markdown with the YAML header that the Hub reads.
     """
-    metadata = {
-        "license": license,
-        "library_name": LIBRARY_NAME,
-        "pipeline_tag": "image-to-image",
-        "tags": style_tags(style),
-    }
     shares = " and ".join(f"{name} ({share:g})" for name, share in (mix or {}).items())
-    return (_HEAD + _UNKNOWN + _TAIL).format(
-        metadata=_yaml(metadata),
+    body = (_HEAD + _UNKNOWN + _TAIL).format(
         style=style,
         description=_paragraph(description),
         parameters=parameters,
@@ -320,6 +301,22 @@ def render_brief_card(
         resolution=resolution,
         license=license,
     )
+    return join_card(style_metadata(style, license), body)
+
+
+def style_metadata(style: str, license: str) -> dict[str, Any]:
+    """Metadata that the card of every style has.
+
+    Args:
+        style: its name.
+        license: its licence, an identifier of the Hub.
+    """
+    return {
+        "license": license,
+        "library_name": LIBRARY_NAME,
+        "pipeline_tag": "image-to-image",
+        "tags": style_tags(style),
+    }
 
 
 def style_tags(style: str) -> list[str]:
@@ -357,11 +354,6 @@ def model_index(style: str, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
 
 def _interval(metric: Metric) -> dict[str, Any]:
     return {"args": {"interval_95": list(metric.interval)}} if metric.interval else {}
-
-
-def _yaml(metadata: Mapping[str, Any]) -> str:
-    text: str = yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True, width=1000)
-    return text.rstrip()
 
 
 def _paragraph(text: str) -> str:

@@ -14,7 +14,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from ..errors import ConfigError, HubError, ModelFileError, StyleNotFoundError, TPSPortraitError
-from .cards import SAMPLES, Metric, model_index, style_tags
+from .cards import SAMPLES, Metric, model_index, style_metadata
 from .download import refuse_unsafe
 from .facts import FACTS
 from .pins import METADATA_KEY, join_card, own_metadata, pin_files, split_card
@@ -150,12 +150,8 @@ def complete_card(
         "mix": config.get("mix"),
         "files": pin_files(folder, (item.relative_to(folder).as_posix() for item in files)),
     }
-    metadata |= {
-        "license": license,
-        "library_name": LIBRARY_NAME,
-        "pipeline_tag": "image-to-image",
-        "tags": list(dict.fromkeys((*kept, *style_tags(style)))),
-    }
+    metadata |= style_metadata(style, license)
+    metadata["tags"] = list(dict.fromkeys((*kept, *metadata["tags"])))
     if (folder / THUMBNAIL).is_file():
         metadata["thumbnail"] = f"{endpoint()}/{repo_id}/resolve/main/{THUMBNAIL}"
     if "/" in str(config.get("base") or ""):
