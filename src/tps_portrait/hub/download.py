@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import quote
 
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
@@ -19,8 +18,8 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from .._version import __version__
 from ..errors import ConfigError, ModelFileError, StyleNotFoundError, TPSPortraitError
 from .facts import FACTS
-from .pins import Pin, read_pins, split_card, verify_files
-from .remote import chain, explain, get_json, is_down, why_down
+from .pins import Pin, read_card, read_pins, split_card, verify_files
+from .remote import chain, explain, is_down, repository_facts, why_down
 from .styles import COMPONENTS, CONFIG, INDEX, LIBRARY_NAME, README, THUMBNAIL, not_found
 
 logger = logging.getLogger(__name__)
@@ -137,9 +136,7 @@ def fetch_style(repo_id: str, options: Mapping[str, Any]) -> Path:
             kept.get("revision"),
         ) from error
     paths = _files(folder)
-    card = folder / README
-    text = card.read_text("utf-8", errors="replace") if card.is_file() else ""
-    metadata, _ = split_card(text)
+    metadata, _ = split_card(read_card(folder) or "")
     used = [path for path in paths if path != README]
     pins = read_pins(metadata)
     verify_files(folder, pins, used, repo_id)
@@ -154,8 +151,7 @@ def _ask(repo_id: str, revision: str | None, token: Any) -> dict[str, Pin]:
     Returns:
         Hashes that the Hub states for large files, by path.
     """
-    path = f"/api/models/{repo_id}" + (f"/revision/{quote(revision, safe='')}" if revision else "")
-    facts = get_json(path, [("blobs", "true")], token)
+    facts = repository_facts(repo_id, revision, token)
     files = {str(file["rfilename"]): file for file in facts.get("siblings") or ()}
     if INDEX not in files:
         raise ModelFileError(

@@ -11,14 +11,13 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
 
 from huggingface_hub import constants, scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
 from ..errors import ConfigError, ModelFileError, StyleNotFoundError, TPSPortraitError
 from .records import StyleInfo, from_folder, from_hub, is_ours
-from .remote import Token, explain, get_json, get_pages, is_down, why_down
+from .remote import Token, explain, get_pages, is_down, repository_facts, why_down
 from .styles import (
     BUNDLED_FOLDER,
     CONFIG,
@@ -145,9 +144,8 @@ def style_info(
             return copies[0]
         reason = "It is not in the local cache, and the Hub was not asked."
         raise StyleNotFoundError(not_found(place, reason))
-    path = f"/api/models/{place}" + (f"/revision/{quote(revision, safe='')}" if revision else "")
     try:
-        facts = get_json(path, [("blobs", "true")], token)
+        facts = repository_facts(place, revision, token)
     except Exception as error:
         if copies and is_down(error):
             return copies[0]

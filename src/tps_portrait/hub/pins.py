@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from ..errors import ModelFileError
+from .styles import README
 
 METADATA_KEY = "tps_portrait"
 """Key of a card's metadata under which this library keeps what the Hub has no key for."""
@@ -29,6 +30,16 @@ class Pin(NamedTuple):
 
     sha256: str
     size: int
+
+
+def read_card(folder: Path) -> str | None:
+    """Read the README.md of a style, `None` if it has none.
+
+    Args:
+        folder: of the style.
+    """
+    card = folder / README
+    return card.read_text("utf-8", errors="replace") if card.is_file() else None
 
 
 def split_card(text: str) -> tuple[dict[str, Any], str]:

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from .pins import own_metadata, read_pins, split_card
+from .pins import own_metadata, read_card, read_pins, split_card
 from .remote import endpoint
-from .styles import LIBRARY_NAME, README, THUMBNAIL, read_style_config
+from .styles import LIBRARY_NAME, THUMBNAIL, read_style_config
 
 Source = Literal["bundled", "folder", "cached", "hub"]
 
@@ -85,9 +85,7 @@ def from_folder(
     Raises:
         ModelFileError: its `config.json` is damaged.
     """
-    card = folder / README
-    text = card.read_text("utf-8", errors="replace") if card.is_file() else ""
-    metadata, body = split_card(text)
+    metadata, body = split_card(read_card(folder) or "")
     config = read_style_config(folder, identifier)
     files = [path for path in folder.rglob("*") if path.is_file()]
     thumbnail = folder / THUMBNAIL

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import (
@@ -65,6 +66,24 @@ def get_json(path: str, params: Sequence[tuple[str, str]] = (), token: Token = N
         Exception: whatever huggingface_hub and its HTTP client raise; see `explain`.
     """
     return _get(endpoint() + path, params, token).json()
+
+
+def repository_facts(
+    repo_id: str, revision: str | None = None, token: Token = None
+) -> dict[str, Any]:
+    """Ask the Hub what it knows of a repository, with size and hash of its files.
+
+    Args:
+        repo_id: `user/name`.
+        revision: branch, tag or commit; the main branch by default.
+        token: see `hub_api`.
+
+    Raises:
+        Exception: see `get_json`.
+    """
+    place = f"/revision/{quote(revision, safe='')}" if revision else ""
+    facts: dict[str, Any] = get_json(f"/api/models/{repo_id}{place}", [("blobs", "true")], token)
+    return facts
 
 
 def get_pages(

@@ -24,7 +24,7 @@ from ..errors import (
 from ..export import ExportedGenerator
 from ..hub.download import fetch_style
 from ..hub.facts import FACTS
-from ..hub.pins import unpin
+from ..hub.pins import read_card, unpin
 from ..hub.styles import (
     README,
     check_style,
@@ -169,8 +169,7 @@ class StylePipeline(DiffusionPipeline):
         config = read_style_config(folder, name)
         pipe.style = config.get("style") or Path(name).name
         pipe.base, pipe.recipe = config.get("base"), dict(config.get("mix") or {})
-        card = folder / README
-        pipe.card = card.read_text("utf-8", errors="replace") if card.is_file() else None
+        pipe.card = read_card(folder)
         return pipe
 
     def save_pretrained(
