@@ -71,6 +71,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--output_dir", default="out/evaluation")
     parser.add_argument("--networks", default="runs/networks", help="folder of converted networks")
     parser.add_argument("--skip_missing", action="store_true", help="leave out what needs them")
+    parser.add_argument(
+        "--no_cost", action="store_true", help="leave out size and time, as on a busy machine"
+    )
     parser.add_argument("--mode", choices=("face", "frame"), default="face")
     parser.add_argument("--size", type=int, default=512, help="side of the pictures in pixels")
     parser.add_argument("--max_photos", type=int)
@@ -115,7 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
         examples,
         landmarker=finder,
         truth=read_truth(args.truth, photos, args.size) if args.truth else None,
-        generator=pipe.inference_network(),
+        generator=None if args.no_cost else pipe.inference_network(),
         name=pipe.style or args.style,
         options=options,
         on_progress=lambda step: print(f"... {step}", file=sys.stderr),

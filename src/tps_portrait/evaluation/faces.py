@@ -18,7 +18,7 @@ from ..processing import load_photo
 from ..processing.faces import FaceCrop, cut_face
 from ..processing.resample import resize
 
-LABELS = ("skin_tone", "age", "pose", "accessories")
+LABELS = ("skin_tone", "age", "pose", "accessories", "light", "colour", "use")
 """Columns of a `metadata.jsonl` that divide a set into parts, which are measured apart."""
 
 Stylize = Callable[[Sequence[Tensor]], Sequence[Tensor]]

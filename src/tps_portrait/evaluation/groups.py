@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ..errors import DatasetError
 from .faces import LABELS, FaceSet
-from .intervals import bootstrap_mean
-from .report import GroupResult, Metric, Report
+from .intervals import bootstrap_mean, wilson
+from .report import SHARES, GroupResult, Metric, Report
 
-METRICS = ("landmark_error", "identity_cosine_sface", "ssim")
+METRICS = ("face_found", "landmark_error", "identity_cosine_sface", "identity_lost_sface", "ssim")
 """What is compared between the parts, as far as it was measured."""
 
 _TURNED = 0.2
@@ -26,8 +26,8 @@ def read_labels(path: str | Path, photos: FaceSet) -> list[dict[str, str]]:
     that of its light.
 
     Args:
-        path: JSON, `{file name: {"skin_tone": …, "age": …, "pose": …, "accessories": …}}`, of which
-            anything may be missing.
+        path: JSON, `{file name: {"skin_tone": …, "age": …, "pose": …, …}}`, of which anything
+            may be missing; see `LABELS`.
         photos: the set; what its metadata tell stays where the file tells nothing.
 
     Returns:
@@ -105,7 +105,11 @@ def measure_groups(
                     count=len(known),
                     unit=whole.unit,
                     better=whole.better,
-                    interval=bootstrap_mean(known, samples=samples, seed=seed),
+                    interval=(
+                        wilson(round(sum(known)), len(known))
+                        if name in SHARES
+                        else bootstrap_mean(known, samples=samples, seed=seed)
+                    ),
                 )
         found.append(GroupResult(aspect, part, len(inside), metrics))
     return found

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import OutputError
 from .record import Evaluation
-from .report import Report, shown
+from .report import SHARES, Report, shown
 
 _CASES = 6  # worst and best of each metric
 _BINS = 16
@@ -84,7 +84,8 @@ def render_html(report: Report, pictures: Sequence[Sequence[str]]) -> str:
         *_section("Best, all metrics together", overall[::-1][:_CASES], report, pictures),
     ]
     for name, metric in report.metrics.items():
-        if name not in report.values or not metric.better or name.startswith("landmark_error_"):
+        told = name.startswith("landmark_error_") or name in SHARES
+        if name not in report.values or not metric.better or told:
             continue
         order = report.ranking(name)
         parts += _section(f"{name}: worst", order[:_CASES], report, pictures, name)

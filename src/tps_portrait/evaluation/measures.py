@@ -15,7 +15,6 @@ from .faces import FaceSet, Stylize, find_face
 from .geometry import landmark_error, landmarker_noise
 from .identity import SAME_PERSON, embed_faces, identity_cosines
 from .inception import inception_features, load_inception
-from .intervals import wilson
 from .networks import MobileNetV2, SFace
 from .record import Evaluation, EvaluationOptions
 from .report import Better, Metric, Report
@@ -132,7 +131,7 @@ def measure_geometry(
     landmarks: dict[int, Tensor] = {}
     errors: dict[int, dict[str, float]] = {}
     noise: list[float] = []
-    sought = 0
+    sought: dict[int, bool] = {}
     for index, (image, drawing) in enumerate(zip(photos.images, evaluation.drawings, strict=True)):
         given = photos.landmarks[index]
         face = find_face(landmarker, image, given)
@@ -141,8 +140,8 @@ def measure_geometry(
             landmarks[index] = known
         if face is None:
             continue
-        sought += 1
         drawn = find_face(landmarker, drawing, face)
+        sought[index] = drawn is not None
         if drawn is not None:
             errors[index] = landmark_error(drawn, face)
         mirrored = landmarker_noise(landmarker, image, face)
@@ -151,16 +150,7 @@ def measure_geometry(
     if not sought:
         report.skipped["landmark_error"] = "no face was found in any photo"
         return landmarks
-    report.add(
-        Metric(
-            name="face_found",
-            value=len(errors) / sought,
-            count=sought,
-            unit="share",
-            better="higher",
-            interval=wilson(len(errors), sought),
-        )
-    )
+    report.add_share("face_found", sought, unit="share", better="higher")
     for part in next(iter(errors.values()), {}):
         report.add_values(
             "landmark_error" if part == "all" else f"landmark_error_{part}",
@@ -207,16 +197,11 @@ def measure_identity(
         better="higher",
         references={} if strangers is None else {"the other photos": strangers},
     )
-    lost = sum(cosine < SAME_PERSON for cosine in cosines)
-    report.add(
-        Metric(
-            name="identity_lost_sface",
-            value=lost / len(cosines),
-            count=len(cosines),
-            unit=f"share below {SAME_PERSON}",
-            better="lower",
-            interval=wilson(lost, len(cosines)),
-        )
+    report.add_share(
+        "identity_lost_sface",
+        {index: cosine < SAME_PERSON for index, cosine in zip(places, cosines, strict=True)},
+        unit=f"share below {SAME_PERSON}",
+        better="lower",
     )
 
 

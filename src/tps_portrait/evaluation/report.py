@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .intervals import QUANTILES, bootstrap_mean, quantiles
+from .intervals import QUANTILES, bootstrap_mean, quantiles, wilson
 
 Better = Literal["lower", "higher", ""]
+
+SHARES = ("face_found", "identity_lost_sface")
+"""Metrics that are shares: what is known of a picture is 1 or 0, and another metric tells more."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,24 @@ class Report:
             )
         )
 
+    def add_share(
+        self, name: str, outcomes: Mapping[int, bool], *, unit: str, better: Better
+    ) -> None:
+        """Enter what did or did not happen on single photos: its share, with Wilson's interval.
+
+        Args:
+            name: of the metric, one of `SHARES`.
+            outcomes: by index of the photo; nothing is entered when empty.
+            unit: in words.
+            better: which direction is better.
+        """
+        if not outcomes:
+            return
+        count, total = sum(outcomes.values()), len(outcomes)
+        known = {index: float(outcome) for index, outcome in outcomes.items()}
+        self.values[name] = [known.get(index) for index in range(len(self.pictures))]
+        self.add(Metric(name, count / total, total, unit, better, interval=wilson(count, total)))
+
     def ranking(self, name: str) -> list[int]:
         """Photos from the worst to the best.
 
@@ -186,7 +207,8 @@ class Report:
         ranks = [0.0] * len(self.pictures)
         for name, values in self.values.items():
             missing = sum(value is None for value in values)
-            part = name.startswith("landmark_error_")  # counted once, in `landmark_error`
+            # Counted once, in `landmark_error` and `identity_cosine_sface`.
+            part = name.startswith("landmark_error_") or name in SHARES
             if part or not self.metrics[name].better or 2 * missing > len(values):
                 continue
             for place, index in enumerate(self.ranking(name)):
