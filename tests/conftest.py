@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -58,6 +59,16 @@ def seeded(height: int, width: int, *, channels: int = 3, seed: int = 0) -> np.n
         for c in range(channels)
     ]
     return planes[0] if channels == 1 else np.stack(planes, -1)
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    """Undo that commands quiet the libraries of this process."""
+    loggers = [logging.getLogger(name) for name in ("tps_portrait", "transformers", "diffusers")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

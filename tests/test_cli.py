@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import shutil
 import subprocess
 import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,17 +26,6 @@ def style(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("styles") / "tiny"
     tiny_pipeline().save_pretrained(folder)
     return str(folder)
-
-
-@pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
-    """Undo that the command quiets the libraries of this process."""
-    names = ("tps_portrait", "transformers", "diffusers")
-    before = {name: logging.getLogger(name).level for name in names}
-    with warnings.catch_warnings():
-        yield
-    for name, level in before.items():
-        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +12,6 @@ from PIL import Image
 
 from conftest import ASTRONAUT, DATA
 from tps_portrait.cli import main
-
-
-@pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
-    """Undo that the command quiets the libraries of this process."""
-    names = ("tps_portrait", "transformers", "diffusers")
-    before = {name: logging.getLogger(name).level for name in names}
-    with warnings.catch_warnings():
-        yield
-    for name, level in before.items():
-        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture
