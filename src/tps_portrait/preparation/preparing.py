@@ -184,22 +184,16 @@ def _examine(
         # A process takes as long to start as ten pictures take to prepare.
         workers = min(_MOST_WORKERS, os.cpu_count() or 1, len(pictures) // 16)
     jobs = [(picture, space.stem(picture.name)) for picture in pictures]
+    workers = min(workers, len(jobs))
     outcomes = (
-        _here(jobs, options, space.folder)
-        if min(workers, len(jobs)) <= 1
-        else _in_processes(jobs, options, space.folder, min(workers, len(jobs)))
+        (_work(picture, stem, options, space.folder) for picture, stem in jobs)
+        if workers <= 1
+        else _in_processes(jobs, options, space.folder, workers)
     )
     for done, outcome in enumerate(outcomes, 1):
         space.record(outcome)
         if progress is not None:
             progress(done, len(jobs))
-
-
-def _here(
-    jobs: Sequence[tuple[SourcePicture, str]], options: PrepareOptions, out: Path
-) -> Iterator[Outcome]:
-    for picture, stem in jobs:
-        yield Examiner(_landmarker, options, out).examine(picture, stem)
 
 
 def _in_processes(
