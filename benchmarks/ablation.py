@@ -3,9 +3,11 @@
     python benchmarks/ablation.py --photos FOLDER [FOLDER ...] --work runs/ablation
 
 trains and evaluates what is not finished yet in `--work`, one run after another, and writes
-`ablation.json`, `ablation.md`, a sheet of pictures and a plot; `--report` only writes. All
-runs of a seed go on from one warm-up (networks that repeat photos, before any example is seen), so
-that they differ in nothing but the variant. One person in five is held out, by the name alone.
+`ablation.json`, `ablation.md`, a sheet of pictures and a plot; `--report` only writes. A run is
+the recipe of its style in `examples/configs`, the variant's changes apart: the styles that start
+from `animation` start there with all networks. `--warmup` is for a recipe that starts from
+nothing: all runs of a seed go on from one warm-up then, networks that repeat photos, before any
+example is seen. One person in five is held out, by the name alone.
 `tools/convert_eval_networks.py` makes the networks that judge. The pictures of the report show
 CC0 renders and the bundled photograph only.
 """
@@ -30,6 +32,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+import yaml
 from PIL import Image
 from torch import Tensor
 
@@ -43,7 +46,7 @@ from tps_portrait.training.data import load_faces
 ROOT = Path(__file__).resolve().parents[1]
 RENDERS = ROOT / "examples" / "data" / "photos" / "synthetic"
 ASTRONAUT = ROOT / "src" / "tps_portrait" / "assets" / "astronaut.jpg"
-CONTENT = ROOT / "examples" / "data" / "networks" / "vgg16_conv3.safetensors"
+RECIPES = ROOT / "examples" / "configs"
 
 UNALIGNED = {"pixel_alignment": False, "local_alignment": False, "feature_alignment": False}
 GLOBAL_ONLY = {**UNALIGNED, "local_adversarial_weight": 0.0, "invariance_weight": 0.0}
@@ -58,12 +61,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     # One discriminator of whole, untouched pictures, and a cycle ten times as heavy, in each step.
     "cyclegan_type": {
         **GLOBAL_ONLY,
-        **{"cycle_weight": 15.0, "anchor_weight": 0.0, "grid_weight": 0.0, "unaligned_every": 1},
+        **{"cycle_weight": 15.0, "unaligned_every": 1},
+        **{"content_weight": 0.0, "anchor_weight": 0.0, "grid_weight": 0.0},
     },
     # The same discriminator; content and colours are kept by fixed distances instead of a cycle.
     "animegan_type": {
         **GLOBAL_ONLY,
-        **{"cycle_weight": 0.0, "content_weight": 4.5, "content_network": str(CONTENT)},
+        **{"cycle_weight": 0.0, "content_weight": 4.5},
     },
 }
 """What each variant changes in the options of `examples/train.py`."""
@@ -95,13 +99,11 @@ class Settings:
     """What all runs share; a work folder keeps to one."""
 
     photos: tuple[str, ...]
-    start: str | None = None
-    resolution: int = 96
+    resolution: int = 256
     batch: int = 2
-    warmup: int = 200
-    steps: int = 350
-    unaligned_every: int = 5
-    invariance_every: int = 4
+    warmup: int = 0
+    steps: int = 250
+    mixed_precision: str = "no"
     held_out_photos: int = 24
     held_out_examples: int = 48
     held_out_seed: int = 2500
@@ -197,21 +199,30 @@ def script() -> ModuleType:
     return module
 
 
+def recipe(style: str) -> dict[str, Any]:
+    """The options that a bundled style is trained with, wherever the script is run from."""
+    chosen = dict(yaml.safe_load((RECIPES / f"{style}.yaml").read_text("utf-8")))
+    for name in ("content_network", "training_networks"):
+        if name in chosen:
+            chosen[name] = str(ROOT / chosen[name])
+    return chosen
+
+
 def options(run: Run, work: Path, settings: Settings) -> dict[str, Any]:
     """The options of a training, without where it starts and ends."""
     return {
+        **recipe(run.style),
         "train_data_dir": str(work / "data" / run.style),
         "photo_data_dir": [str(work / "data" / "photos")],
         "max_train_samples": run.examples,
-        "pretrained_model_name_or_path": settings.start,
         "resolution": settings.resolution,
+        "mixed_precision": settings.mixed_precision,
         "train_batch_size": settings.batch,
         "reconstruction_steps": settings.warmup,
         "max_train_steps": settings.warmup + settings.steps,
-        "unaligned_every": settings.unaligned_every,
-        "invariance_every": settings.invariance_every,
         "validation_steps": 10**9,
         "checkpointing_steps": 10**9,
+        "report_to": "none",
         "seed": run.seed,
         "cpu": not torch.cuda.is_available(),
         **VARIANTS[run.variant],
@@ -221,6 +232,19 @@ def options(run: Run, work: Path, settings: Settings) -> dict[str, Any]:
 def train(run: Run, work: Path, settings: Settings) -> Path:
     """Train one variant from the warm-up of its seed; return the folder of its generator."""
     trainer, chosen = script(), options(run, work, settings)
+    output = work / "runs" / run.name
+    shutil.rmtree(output, ignore_errors=True)
+    chosen["output_dir"] = str(output)
+    if settings.warmup:
+        chosen["resume_from_checkpoint"] = str(warm_up(trainer, chosen, run, work, settings))
+    trainer.train(TrainingArguments(**chosen))
+    return output / "style" / "generator"
+
+
+def warm_up(
+    trainer: ModuleType, chosen: dict[str, Any], run: Run, work: Path, settings: Settings
+) -> Path:
+    """Train the start that all runs of a seed share, unless that is done; return the checkpoint."""
     # Without local discriminators, D is another network.
     kind = "local" if chosen.get("local_adversarial_weight", 1.0) else "global"
     warm = work / "warmup" / f"{kind}-s{run.seed}"
@@ -229,11 +253,7 @@ def train(run: Run, work: Path, settings: Settings) -> Path:
         shutil.rmtree(warm, ignore_errors=True)
         steps = {"max_train_steps": settings.warmup, "checkpointing_steps": settings.warmup}
         trainer.train(TrainingArguments(**{**chosen, **steps, "output_dir": str(warm)}))
-    output = work / "runs" / run.name
-    shutil.rmtree(output, ignore_errors=True)
-    where = {"output_dir": str(output), "resume_from_checkpoint": str(checkpoint)}
-    trainer.train(TrainingArguments(**{**chosen, **where}))
-    return output / "style" / "generator"
+    return checkpoint
 
 
 @torch.inference_mode()
@@ -321,7 +341,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--styles", nargs="+", default=["animation"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--counts", nargs="+", type=int, default=[12, 25, 50, 100])
-    parser.add_argument("--start", help="style whose generator is warmed up; none if not given")
+    parser.add_argument("--mixed_precision", choices=["no", "bf16", "fp16"], default="no")
     parser.add_argument("--report", action="store_true", help="train nothing, only write")
     for name in ("resolution", "batch", "warmup", "steps", "held_out_photos", "held_out_examples"):
         parser.add_argument(f"--{name}", type=int, default=getattr(Settings, name))

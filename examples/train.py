@@ -27,8 +27,6 @@ from tqdm.auto import tqdm
 
 from tps_portrait import (
     OutputError,
-    PortraitDiscriminator,
-    PortraitDiscriminatorConfig,
     PortraitImageProcessor,
     StyleGenerator,
     StyleGeneratorConfig,
@@ -42,7 +40,7 @@ from tps_portrait.hub.cards import Collection, StyleFacts, hardware_name, write_
 from tps_portrait.hub.facts import Sample, history_from
 from tps_portrait.hub.listing import base_of
 from tps_portrait.hub.styles import locate_style
-from tps_portrait.training import batches, checkpoint, data, step, tracking
+from tps_portrait.training import batches, checkpoint, data, networks, step, tracking
 from tps_portrait.training.arguments import TrainingArguments, parse_training_arguments
 from tps_portrait.training.augment import DiscriminatorAugmentation, PhotoAugmentation
 from tps_portrait.training.content import ContentNetwork
@@ -88,14 +86,10 @@ def make_networks(args: TrainingArguments, examples: FaceSet) -> step.Networks:
         ).train()
     else:
         generator = StyleGenerator(StyleGeneratorConfig())
-    # F is thrown away after training: half the width is enough to bring a face back.
-    inverse = StyleGenerator(
-        StyleGeneratorConfig(channels=(24, 32, 64, 96), bottleneck_blocks=1, head_channels=40)
-    )
     aligner = TPSAligner(TPSAlignerConfig(region_size=args.resolution // 4))
     aligner.template.data.copy_(data.template_of(examples))
-    parts = {} if args.local_adversarial_weight else {"regions": ()}
-    discriminator = PortraitDiscriminator(PortraitDiscriminatorConfig(**parts))
+    local = args.local_adversarial_weight > 0
+    inverse, discriminator = networks.make_networks(args.training_networks, local=local)
     content = ContentNetwork.from_file(args.content_network) if args.content_network else None
     return step.Networks(generator, inverse, discriminator, aligner, content)
 
@@ -320,6 +314,7 @@ def train(args: TrainingArguments) -> None:
             hub_id=args.hub_model_id,
         )
         generator = accelerator.unwrap_model(nets.generator, keep_fp32_wrapper=False)
+        networks.save_networks(output / "networks", inverse, discriminator)
         save_style(args, generator, nets.aligner, facts, base)
     accelerator.end_training()
 

@@ -72,6 +72,11 @@ class TrainingArguments(LossWeights):
     pretrained_model_name_or_path: str | None = _option(
         None, "Start from this style's generator (folder, bundled name or Hub id)."
     )
+    training_networks: str | None = _option(
+        None,
+        "Start with the discriminators and the way back in this folder: 'networks' in the "
+        "output_dir of an earlier training.",
+    )
     anchor_luma: float = _option(0.5, "Share of brightness in the anchor.")
     anchor_chroma: float = _option(
         1.0,

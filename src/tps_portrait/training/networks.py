@@ -1,0 +1,71 @@
+"""The networks that only training needs: the way back F and the discriminators D."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from ..errors import ConfigError
+from ..models.discriminator import PortraitDiscriminator, PortraitDiscriminatorConfig
+from ..models.generator import StyleGenerator, StyleGeneratorConfig
+
+INVERSE, DISCRIMINATOR = "inverse", "discriminator"
+"""Folders of the two, in the folder that `save_networks` writes."""
+
+
+def make_networks(
+    folder: str | os.PathLike[str] | None, *, local: bool
+) -> tuple[StyleGenerator, PortraitDiscriminator]:
+    """Make F and D, new or as an earlier training left them, in float32.
+
+    Discriminators that know faces and drawings judge a new style well from the first step, where
+    new ones first drive the generator into patterns.
+
+    Args:
+        folder: where `save_networks` wrote; None for new networks.
+        local: whether local discriminators are needed.
+
+    Returns:
+        F, half as wide as a generator by default: it is thrown away after training. D.
+
+    Raises:
+        ConfigError: the folder has no such networks, or none for parts of the face.
+        ModelFileError: their files cannot be read.
+    """
+    if folder is None:
+        narrow = StyleGeneratorConfig(
+            channels=(24, 32, 64, 96), bottleneck_blocks=1, head_channels=40
+        )
+        parts = {} if local else {"regions": ()}
+        config = PortraitDiscriminatorConfig(**parts)
+        return StyleGenerator(narrow), PortraitDiscriminator(config)
+    path = Path(folder)
+    for name in (INVERSE, DISCRIMINATOR):
+        if not (path / name).is_dir():
+            raise ConfigError(
+                f"training_networks: {path} has no folder {name!r}. Give the folder 'networks' "
+                f"that a training left in its output_dir, or leave the option out."
+            )
+    inverse = StyleGenerator.from_pretrained(path / INVERSE, dtype=torch.float32)
+    judge = PortraitDiscriminator.from_pretrained(path / DISCRIMINATOR, dtype=torch.float32)
+    if local and not judge.config.regions:
+        raise ConfigError(
+            f"training_networks: the discriminator in {path} was trained for whole pictures only. "
+            f"Set local_adversarial_weight to 0, or leave the option out."
+        )
+    return inverse.train(), judge.train()
+
+
+def save_networks(
+    folder: str | os.PathLike[str], inverse: StyleGenerator, discriminator: PortraitDiscriminator
+) -> None:
+    """Write F and D in float16, 3 MB by default, for later trainings to start with.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    for name, network in ((INVERSE, inverse), (DISCRIMINATOR, discriminator)):
+        weights = {key: value.half().contiguous() for key, value in network.state_dict().items()}
+        network.save_pretrained(Path(folder) / name, state_dict=weights)
