@@ -16,20 +16,13 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor
 
 from tps_portrait import StyleGenerator, StyleGeneratorConfig
-from tps_portrait.hub.cards import hardware_name
+from tps_portrait.evaluation.cost import count_macs
+from tps_portrait.hub.machine import cpu_name
 
 SIZE = 512
-
-
-def count_macs(generator: nn.Module, size: int = SIZE) -> float:
-    """Multiply-accumulates of one picture, in 1e9 (a FLOP count divided by two)."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        generator(torch.zeros(1, 3, size, size))
-    return counter.get_total_flops() / 2e9
 
 
 def median_ms(call: Callable[[], Tensor], runs: int) -> float:
@@ -42,11 +35,6 @@ def median_ms(call: Callable[[], Tensor], runs: int) -> float:
         call()
         times.append(time.perf_counter() - start)
     return statistics.median(times) * 1e3
-
-
-def cpu_name() -> str:
-    """Model of the processor, without the number of threads."""
-    return hardware_name(torch.device("cpu")).rpartition(",")[0]
 
 
 def variants(seed: int, compiled: bool) -> dict[str, Callable[[], Tensor]]:
@@ -81,7 +69,7 @@ def main() -> None:
     generator = StyleGenerator(StyleGeneratorConfig()).eval()
     parameters = sum(p.numel() for p in generator.parameters())
     print(
-        f"{count_macs(generator):.3f} GMAC and {parameters / 1e6:.3f} M parameters at "
+        f"{count_macs(generator, SIZE) / 1e9:.3f} GMAC and {parameters / 1e6:.3f} M parameters at "
         f"{SIZE}x{SIZE}. Seed {args.seed}, median of {args.runs} calls, torch {torch.__version__}, "
         f"{cpu_name()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start.\n"
     )

@@ -29,6 +29,7 @@ import kornia.geometry.transform as kornia_transform
 import torch
 from torch import Tensor
 
+from tps_portrait.hub.machine import cpu_name
 from tps_portrait.ops.tps import warp_by_landmarks
 
 LANDMARKS = Path(__file__).parents[1] / "tests" / "data" / "landmarks.json"
@@ -121,17 +122,6 @@ def spawn(args: argparse.Namespace, case: list[str]) -> dict[str, float]:
     return json.loads(done.stdout)
 
 
-def processor() -> str:
-    """The name of the CPU."""
-    info = Path("/proc/cpuinfo")
-    names = (
-        [x for x in info.read_text().splitlines() if x.startswith("model name")]
-        if (info.exists())
-        else []
-    )
-    return names[0].split(":", 1)[1].strip() if names else platform.processor()
-
-
 def main() -> None:
     """Measure every case and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -150,7 +140,7 @@ def main() -> None:
         print(json.dumps(measure(args)))
         return
     print(
-        f"{processor()}, {args.threads} thread(s), seed {args.seed}; Python "
+        f"{cpu_name()}, {args.threads} thread(s), seed {args.seed}; Python "
         f"{platform.python_version()}, torch {torch.__version__}, kornia {kornia.__version__}; "
         f"least {args.clock} time of up to {args.repeats} calls; address space limited to "
         f"{args.memory_gib:g} GiB\n"

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 import time
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from torch import Tensor
 
 import tps_portrait
 from tps_portrait import TPSPortraitPipeline
+from tps_portrait.hub.machine import cpu_name
 from tps_portrait.models.landmarks import Face, FaceLandmarker
 from tps_portrait.ops.landmarks import apply_affine, eye_centers, invert_affine
 from tps_portrait.processing import face_crops
@@ -167,7 +167,7 @@ def main() -> None:
     print(
         f"{options.frames} frames of {SIDE}x{SIDE} at {FPS} fps, noise {options.noise:g} levels, "
         f"seed {options.seed}, style {options.style}; torch {torch.__version__}, "
-        f"{torch.get_num_threads()} thread(s), {platform.processor() or platform.machine()}\n"
+        f"{torch.get_num_threads()} thread(s), {cpu_name()}\n"
     )
     print("| landmarks | " + " | ".join(names) + " |")
     print("|---|" + "---:|" * len(names))

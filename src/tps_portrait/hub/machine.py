@@ -31,7 +31,7 @@ def hardware_name(device: torch.device, processes: int = 1) -> str:
         name = torch.cuda.get_device_name(device)
         return f"{processes} x {name}" if processes > 1 else name
     threads = torch.get_num_threads() * processes
-    return f"{_cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def format_duration(seconds: float) -> str:
@@ -43,7 +43,8 @@ def format_duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Model of the processor, as far as the system tells."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
