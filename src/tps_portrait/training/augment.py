@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops.landmarks import apply_affine
+from ..ops.landmarks import apply_affine, invert_affine
 from ..ops.tps import fit_tps, tps_grid, warp
 
 
@@ -38,10 +38,7 @@ def random_similarity(
     forward = torch.stack(
         [torch.stack([cos, -sin, shift[:, 0]], -1), torch.stack([sin, cos, shift[:, 1]], -1)], 1
     )
-    square = torch.zeros(count, 1, 3, device=images.device)
-    square[..., 2] = 1
-    backward = torch.linalg.inv(torch.cat([forward, square], 1))[:, :2]
-    grid = F.affine_grid(backward, list(images.shape), align_corners=False)
+    grid = F.affine_grid(invert_affine(forward), list(images.shape), align_corners=False)
     return warp(images, grid, padding_mode="reflection"), apply_affine(forward, landmarks)
 
 
