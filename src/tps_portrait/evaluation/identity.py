@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..ops.landmarks import apply_affine, fit_similarity, to_pixels
+from ..ops.landmarks import apply_affine, eye_centers, fit_similarity, to_pixels
 from ..processing.resample import as_float, pixel_centres, resize, sample
 from .networks import SFace
 
@@ -42,7 +42,7 @@ def align_face(image: Tensor, landmarks: Tensor, side: int = _TEMPLATE_SIDE) -> 
     """
     size = (image.shape[1], image.shape[2])
     points = to_pixels(landmarks, size)
-    five = [points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]]
+    five = [*eye_centers(points), points[30], points[48], points[54]]
     template = torch.tensor(_TEMPLATE) * (side / _TEMPLATE_SIDE)
     matrix = fit_similarity(template, torch.stack(five))
     step = max(1.0, float(matrix[:, 0].norm()))
