@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 
 from ..errors import ExportError
-from .options import ExportJob, Runner, Target, as_array, require
-from .pt2 import program
+from .options import ExportJob, Runner, Target, require
+from .pt2 import program, runner
 
 
 def write(job: ExportJob) -> None:
@@ -52,13 +50,7 @@ def load(path: Path, threads: int) -> Runner:
         path: a `.pt2` package.
         threads: ignored; PyTorch has one setting for the whole process.
     """
-    compiled = require("torch._inductor", "").aoti_load_package(str(path))
-
-    def run(image: NDArray[Any]) -> NDArray[Any]:
-        with torch.no_grad():
-            return as_array(compiled(torch.from_numpy(image)))
-
-    return run
+    return runner(require("torch._inductor", "").aoti_load_package(str(path)))
 
 
 TARGET = Target(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from .options import ExportJob, Runner, Target, as_array
 
@@ -43,11 +45,19 @@ def load(path: Path, threads: int) -> Runner:
         path: a `.pt2` file.
         threads: ignored; PyTorch has one setting for the whole process.
     """
-    module = torch.export.load(path).module()
+    return runner(torch.export.load(path).module())
+
+
+def runner(network: Callable[[Tensor], Tensor]) -> Runner:
+    """Run what computes with tensors on arrays.
+
+    Args:
+        network: a loaded program.
+    """
 
     def run(image: NDArray[Any]) -> NDArray[Any]:
         with torch.no_grad():
-            return as_array(module(torch.from_numpy(image)))
+            return as_array(network(torch.from_numpy(image)))
 
     return run
 
