@@ -201,7 +201,7 @@ def test_the_lost_face(
     )
     report = evaluate(blank, photos, examples, landmarker=landmarker, options=options).report
     assert report.metrics["face_found"].value == 0
-    assert set(report.metrics) == {"face_found"}
+    assert set(report.metrics) == {"face_found", "landmark_noise"}
     assert "convert_eval_networks.py" in report.skipped["kid_mobilenet_v2"]
     assert "convert_eval_networks.py" in report.skipped["identity_cosine_sface"]
     assert "broken.jpg" in report.skipped[f"pictures of {photos.label}"]
@@ -363,14 +363,21 @@ def test_parts_of_a_set(photos: FaceSet, tmp_path: Path) -> None:
     assert groups == [{"pose": "frontal"}, {"pose": "three quarters", "age": "old"}]
     report = Report("ink", "people", photos.names)
     report.add_values("landmark_error", {0: 1.0, 1: 3.0}, samples=50, seed=0, better="lower")
+    report.add_share("identity_lost_sface", {0: False, 1: True}, unit="share", better="lower")
+    report.add_share("face_found", {}, unit="share", better="higher")
+    assert "face_found" not in report.metrics
+    assert report.metrics["identity_lost_sface"].value == 0.5
     results = measure_groups(report, groups, samples=50, seed=0)
+    lost = results[0].metrics["identity_lost_sface"]
+    assert lost.value == 1
+    assert lost.interval == pytest.approx((0.2065, 1), abs=1e-4)  # Wilson's of one of one
     assert [(r.aspect, r.name, r.metrics["landmark_error"].value) for r in results] == [
         ("age", "old", 3.0),
         ("pose", "frontal", 1.0),
         ("pose", "three quarters", 3.0),
     ]
     report.groups = results
-    assert "| age | old | 1 | `landmark_error` 3 |" in report.to_markdown()
+    assert "| age | old | 1 | `landmark_error` 3; `identity_lost_sface` 1 (" in report.to_markdown()
     for text, why in (
         ("[1]", "cannot be read"),
         ('{"a.jpg": {"mood": "calm"}}', "has the labels mood"),

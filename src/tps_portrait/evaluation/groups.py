@@ -13,7 +13,14 @@ from .faces import LABELS, FaceSet
 from .intervals import bootstrap_mean, wilson
 from .report import SHARES, GroupResult, Metric, Report
 
-METRICS = ("face_found", "landmark_error", "identity_cosine_sface", "identity_lost_sface", "ssim")
+METRICS = (
+    "face_found",
+    "landmark_error",
+    "landmark_noise",
+    "identity_cosine_sface",
+    "identity_lost_sface",
+    "ssim",
+)
 """What is compared between the parts, as far as it was measured."""
 
 _TURNED = 0.2

@@ -130,7 +130,7 @@ def measure_geometry(
     report, photos = evaluation.report, evaluation.photos
     landmarks: dict[int, Tensor] = {}
     errors: dict[int, dict[str, float]] = {}
-    noise: list[float] = []
+    noise: dict[int, float] = {}
     sought: dict[int, bool] = {}
     for index, (image, drawing) in enumerate(zip(photos.images, evaluation.drawings, strict=True)):
         given = photos.landmarks[index]
@@ -146,7 +146,7 @@ def measure_geometry(
             errors[index] = landmark_error(drawn, face)
         mirrored = landmarker_noise(landmarker, image, face)
         if mirrored is not None:
-            noise.append(mirrored)
+            noise[index] = mirrored
     if not sought:
         report.skipped["landmark_error"] = "no face was found in any photo"
         return landmarks
@@ -160,9 +160,19 @@ def measure_geometry(
             unit="% of inter-ocular",
             better="lower",
             references=(
-                {"mirrored photos": sum(noise) / len(noise)} if noise and part == "all" else {}
+                {"mirrored photos": sum(noise.values()) / len(noise)}
+                if noise and part == "all"
+                else {}
             ),
         )
+    # Of every photo, to tell in its groups which are hard for the landmarker itself.
+    report.add_values(
+        "landmark_noise",
+        noise,
+        samples=options.samples,
+        seed=options.seed,
+        unit="% of inter-ocular",
+    )
     return landmarks
 
 
