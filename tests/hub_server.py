@@ -18,45 +18,9 @@ from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
-import yaml
+from hub_repositories import LARGE, Repo
 
-LARGE = (".safetensors", ".jpg", ".png", ".bin")
 TOKENS = {"hf_owner": "owner", "hf_reader": "reader"}
-
-
-@dataclass
-class Repo:
-    """A repository: its commits, oldest first, and branches."""
-
-    name: str
-    private: bool = False
-    gated: bool = False
-    downloads: int = 0
-    likes: int = 0
-    commits: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
-    refs: dict[str, str] = field(default_factory=dict)
-    messages: list[str] = field(default_factory=list)
-
-    def files(self, revision: str) -> tuple[str, dict[str, bytes]] | None:
-        """Commit and files of a branch or commit."""
-        wanted = self.refs.get(revision, revision)
-        return next((commit for commit in self.commits if commit[0] == wanted), None)
-
-    def commit(self, files: dict[str, bytes], branch: str = "main", message: str = "") -> str:
-        """Add a commit."""
-        seed = f"{self.name}{len(self.commits)}{message}".encode()
-        sha = hashlib.sha1(seed + b"".join(k.encode() + v for k, v in sorted(files.items())))
-        self.commits.append((sha.hexdigest(), files))
-        self.refs[branch] = sha.hexdigest()
-        self.messages.append(message)
-        return sha.hexdigest()
-
-    @property
-    def card(self) -> dict[str, Any]:
-        """Metadata of the card on main."""
-        text = (self.files("main") or ("", {}))[1].get("README.md", b"").decode()
-        match = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
-        return yaml.safe_load(match[1]) if match else {}
 
 
 @dataclass
@@ -315,37 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _facts(self, repo: Repo, revision: str = "main") -> dict[str, Any] | None:
         found = self._files(repo, revision)
-        if found is None:
-            return None
-        sha, files = found
-        card = repo.card
-        tags = [
-            *(card.get("tags") or ()),
-            card.get("library_name"),
-            f"license:{card.get('license')}",
-        ]
-        siblings: list[dict[str, Any]] = [{"rfilename": path} for path in files]
-        if self.query.get("blobs"):
-            for entry in siblings:
-                data = files[entry["rfilename"]]
-                entry["size"] = len(data)
-                if entry["rfilename"].endswith(LARGE):
-                    digest = hashlib.sha256(data).hexdigest()
-                    entry["lfs"] = {"sha256": digest, "size": len(data), "pointerSize": 130}
-        return {
-            "id": repo.name,
-            "modelId": repo.name,
-            "author": repo.name.partition("/")[0],
-            "sha": sha,
-            "private": repo.private,
-            "gated": "auto" if repo.gated else False,
-            "downloads": repo.downloads,
-            "likes": repo.likes,
-            "lastModified": "2026-11-20T10:00:00.000Z",
-            "tags": [tag for tag in tags if tag],
-            "cardData": card,
-            "siblings": siblings,
-        }
+        return None if found is None else repo.facts(*found, blobs=bool(self.query.get("blobs")))
 
     def info(self, name: str, revision: str = "main") -> None:
         if (repo := self._repo(name)) and (facts := self._facts(repo, revision)):
