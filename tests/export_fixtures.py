@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 import tps_portrait
+from conftest import ASTRONAUT, DATA
 
-ASTRONAUT = Path(tps_portrait.__file__).parent / "assets" / "astronaut.jpg"
-DATA = Path(__file__).parent / "data"
 PORTRAITS = [ASTRONAUT, DATA / "grace_hopper.jpg", DATA / "mona_lisa.jpg"]
 
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from export_fixtures import ASTRONAUT, PORTRAITS, tiny_style
+from conftest import ASTRONAUT
+from export_fixtures import PORTRAITS, tiny_style
 from readme_blocks import find_blocks
 from tps_portrait import ConfigError, ModelFileError, TPSPortraitPipeline
 from tps_portrait.cli import main

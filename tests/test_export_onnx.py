@@ -15,7 +15,8 @@ import torch
 from PIL import Image, ImageEnhance
 
 import tps_portrait
-from export_fixtures import ASTRONAUT, PORTRAITS, tiny_style
+from conftest import ASTRONAUT
+from export_fixtures import PORTRAITS, tiny_style
 from tps_portrait import ConfigError, ExportError, ModelFileError, TPSPortraitPipeline
 from tps_portrait.cli import export as command
 from tps_portrait.cli import main

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from export_fixtures import ASTRONAUT, PORTRAITS, tiny_style
+from conftest import ASTRONAUT
+from export_fixtures import PORTRAITS, tiny_style
 from tps_portrait import ModelFileError, TPSPortraitPipeline
 from tps_portrait.export import TARGETS, load_runner
 
