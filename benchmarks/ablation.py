@@ -1,25 +1,24 @@
 """Train small variants of the method and measure each on people that none of them has seen.
 
-    python benchmarks/ablation.py --photos FOLDER [FOLDER ...] --work runs/ablation
+    python benchmarks/ablation.py --work runs/ablation
 
 trains and evaluates what is not finished yet in `--work`, one run after another, and writes
 `ablation.json`, `ablation.md`, a sheet of pictures and a plot; `--report` only writes. A run is
 the recipe of its style in `examples/configs`, the variant's changes apart: the styles that start
 from `animation` start there with all networks. `--warmup` is for a recipe that starts from
 nothing: all runs of a seed go on from one warm-up then, networks that repeat photos, before any
-example is seen. One person in five is held out, by the name alone.
-`tools/convert_eval_networks.py` makes the networks that judge. The pictures of the report show
-CC0 renders and the bundled photograph only.
+example is seen. `--held_out` is measured on: by default portraits that no network saw in any
+training (`examples/data/photos/packages.py` makes that set, `download.py` the one of photos).
+`tools/convert_eval_networks.py` makes the networks that judge. The pictures of the report are
+in the public domain.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.util
 import json
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -44,8 +43,12 @@ from tps_portrait.training.arguments import TrainingArguments
 from tps_portrait.training.data import load_faces
 
 ROOT = Path(__file__).resolve().parents[1]
-RENDERS = ROOT / "examples" / "data" / "photos" / "synthetic"
-ASTRONAUT = ROOT / "src" / "tps_portrait" / "assets" / "astronaut.jpg"
+PHOTOS = ROOT / "examples" / "data" / "photos"
+SHOWN = (
+    ROOT / "src" / "tps_portrait" / "assets" / "astronaut.jpg",
+    ROOT / "tests" / "data" / "grace_hopper.jpg",
+    ROOT / "tests" / "data" / "mona_lisa.jpg",
+)
 RECIPES = ROOT / "examples" / "configs"
 
 UNALIGNED = {"pixel_alignment": False, "local_alignment": False, "feature_alignment": False}
@@ -99,12 +102,13 @@ class Settings:
     """What all runs share; a work folder keeps to one."""
 
     photos: tuple[str, ...]
-    resolution: int = 256
-    batch: int = 2
+    held_out: tuple[str, ...]
+    resolution: int = 384
+    batch: int = 1
     warmup: int = 0
     steps: int = 250
     mixed_precision: str = "no"
-    held_out_photos: int = 24
+    held_out_photos: int = 40
     held_out_examples: int = 48
     held_out_seed: int = 2500
 
@@ -124,20 +128,8 @@ def plan(
     return list(dict.fromkeys(runs))
 
 
-def identity(row: dict[str, Any]) -> str:
-    """Who is in a picture: as its row says, or else its name without what changes between views."""
-    if "identity" in row:
-        return str(row["identity"])
-    return re.sub(r"(neutral|smiling)-|_\d+$", "", Path(row["file_name"]).stem)
-
-
-def is_held_out(person: str) -> bool:
-    """Whether a person is kept out of training: one in five, by a hash of the name."""
-    return int(hashlib.sha256(f"ablation/{person}".encode()).hexdigest()[:8], 16) % 5 == 0
-
-
-def copy_faces(folder: Path, target: Path, side: int, *, held_out: bool | None = None) -> None:
-    """Copy a training set at the size that is needed, whole or one side of the split."""
+def copy_faces(folder: Path, target: Path, side: int) -> None:
+    """Add a training set to another, at the size that is needed."""
     faces = load_faces(folder, side)
     lines = (folder / "metadata.jsonl").read_text("utf-8").splitlines()
     rows = {row["file_name"]: row for row in map(json.loads, filter(None, lines))}
@@ -145,14 +137,10 @@ def copy_faces(folder: Path, target: Path, side: int, *, held_out: bool | None =
     known = target / "metadata.jsonl"
     written = known.read_text("utf-8").splitlines() if known.is_file() else []
     for name, image, mask in zip(faces.names, faces.images, faces.masks, strict=True):
-        row = rows[name]
-        if held_out is not None and is_held_out(identity(row)) != held_out:
-            continue
         stem = f"{folder.name}-{Path(name).stem}.png"
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(target / stem)
         Image.fromarray(mask[0].numpy()).save(target / "masks" / stem)
-        copied = {**row, "file_name": stem, "mask": f"masks/{stem}", "identity": identity(row)}
-        written.append(json.dumps(copied))
+        written.append(json.dumps({**rows[name], "file_name": stem, "mask": f"masks/{stem}"}))
     known.write_text("\n".join(written) + "\n", "utf-8")
 
 
@@ -160,18 +148,18 @@ def prepare(work: Path, settings: Settings, styles: Sequence[str]) -> Path:
     """Make small copies of all sets, once, and refuse a work folder of other settings."""
     data, known = work / "data", work / "settings.json"
     # Folders of photos may move; what was copied from them stays.
-    current = {k: v for k, v in asdict(settings).items() if k != "photos"}
+    current = {k: v for k, v in asdict(settings).items() if k not in ("photos", "held_out")}
     if known.is_file() and json.loads(known.read_text("utf-8")) != current:
         raise SystemExit(f"{work} holds runs with other settings; choose another --work.")
     data.mkdir(parents=True, exist_ok=True)
     known.write_text(json.dumps(current, indent=2), "utf-8")
     side = settings.resolution
-    if not (data / "photos").is_dir():
-        for part, held_out in (("partial", False), ("held_out", True)):
-            shutil.rmtree(data / part, ignore_errors=True)
-            for folder in settings.photos:
-                copy_faces(Path(folder), data / part, side, held_out=held_out)
-        (data / "partial").rename(data / "photos")
+    for name, folders in (("photos", settings.photos), ("held_out", settings.held_out)):
+        if not (data / name).is_dir():
+            shutil.rmtree(data / "partial", ignore_errors=True)
+            for folder in folders:
+                copy_faces(Path(folder), data / "partial", side)
+            (data / "partial").rename(data / name)
     for style in styles:
         if (data / style).is_dir():
             continue
@@ -271,15 +259,12 @@ def spread(faces: FaceSet, count: int) -> FaceSet:
     return FaceSet(faces.label, *parts, skipped=faces.skipped)
 
 
-def portraits(held_out: FaceSet, landmarker: FaceLandmarker, side: int, folder: Path) -> FaceSet:
-    """The pictures that may be shown: the bundled photograph and renders that were held out."""
-    own = [i for i, name in enumerate(held_out.names) if name.startswith(RENDERS.name)][:3]
+def portraits(landmarker: FaceLandmarker, side: int, folder: Path) -> FaceSet:
+    """The portraits that may be shown, which no training saw."""
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(ASTRONAUT, folder)
-    shown = read_faces(folder, side, landmarker=landmarker)
-    shown.names.extend(held_out.names[i] for i in own)
-    shown.images.extend(held_out.images[i] for i in own)
-    return shown
+    for path in SHOWN:
+        shutil.copy(path, folder)
+    return read_faces(folder, side, landmarker=landmarker)
 
 
 def measure(
@@ -295,7 +280,7 @@ def measure(
     report = evaluate(
         stylize, photos, examples, landmarker=landmarker, name=run.name, options=evaluation
     ).report
-    shown = portraits(held_out, landmarker, side, work / "portraits")
+    shown = portraits(landmarker, side, work / "portraits")
     sheets = [torch.cat(shown.images, 2), torch.cat(draw(net, shown.images), 2)]
     for name, sheet in zip((work / "portraits", work / "results" / run.name), sheets, strict=True):
         Image.fromarray(sheet.permute(1, 2, 0).numpy()).save(name.with_suffix(".png"))
@@ -332,13 +317,15 @@ def carry_out(
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--photos", nargs="+", default=[], help="training sets with landmarks")
+    for name, folders in (("photos", ("studio", "synthetic")), ("held_out", ("wild",))):
+        default = [str(PHOTOS / folder) for folder in folders]
+        parser.add_argument(f"--{name}", nargs="+", default=default, help="sets with landmarks")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "ablation")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks")
     parser.add_argument("--plot", type=Path, default=ROOT / "docs/assets/data_efficiency.png")
     parser.add_argument("--networks", default=str(ROOT / "runs" / "networks"))
-    parser.add_argument("--claims", nargs="+", choices=CLAIMS, default=["alignment", "efficiency"])
-    parser.add_argument("--styles", nargs="+", default=["animation"])
+    parser.add_argument("--claims", nargs="+", choices=CLAIMS, default=list(CLAIMS))
+    parser.add_argument("--styles", nargs="+", default=["watercolor", "ink_paint"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--counts", nargs="+", type=int, default=[12, 25, 50, 100])
     parser.add_argument("--mixed_precision", choices=["no", "bf16", "fp16"], default="no")
@@ -354,7 +341,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     args = parse(arguments)
     chosen = {k: v for k, v in vars(args).items() if k in Settings.__dataclass_fields__}
-    settings = Settings(**{**chosen, "photos": (*args.photos, str(RENDERS))})
+    settings = Settings(**chosen)
     evaluation = EvaluationOptions(networks=args.networks, samples=200, motion_photos=8, clips=0)
     runs = plan(args.claims, args.styles, args.seeds, args.counts)
     if not args.report:

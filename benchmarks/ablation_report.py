@@ -154,19 +154,19 @@ def render(record: Record) -> str:
     lines = [
         "# Ablation",
         "<!-- Written by benchmarks/ablation.py; a test compares it with ablation.json. -->",
-        "<!-- not run: trains for hours -->\n```bash\npython benchmarks/ablation.py "
-        "--photos examples/data/photos/studio examples/data/photos/studio_heldout \\\n  "
-        f"--resolution {side} --batch {batch} "
-        f"--warmup {settings['warmup']} --steps {steps}\n```",
-        f"**Small and short: {side} px, batch {batch}, {steps} adversarial steps** after a shared "
-        f"warm-up of {settings['warmup']}; the bundled styles took thousands at 512 px. These "
-        "numbers say what the parts do at the very start of a training, and nothing certain "
-        "about its end.",
-        f"Seeds: {seeds}. Machine: {machines}. Measured on {settings['held_out_photos']} photos of "
-        f"people kept out of training, and against {settings['held_out_examples']} held-out "
-        "drawings of the style. Where a number has a range, it is the mean over runs, with the "
-        "lowest and the highest of them. KID, identity and landmarks pull in different "
-        "directions: a network that changes nothing keeps identity and geometry best. "
+        "<!-- not run: trains for hours -->\n```bash\npython examples/data/photos/download.py\n"
+        "python examples/data/photos/packages.py\npython benchmarks/ablation.py "
+        f"--resolution {side} --batch {batch} --steps {steps} "
+        f"--mixed_precision {settings['mixed_precision']}\n```",
+        f"**Short: {steps} adversarial steps at {side} px, batch {batch}.** {_beginning(settings)} "
+        "These numbers say what the parts do in the first steps towards a new style, which are "
+        "the ones that a user waits for, and nothing certain about longer trainings.",
+        f"Seeds: {seeds}. Machine: {machines}. Measured on {settings['held_out_photos']} portraits "
+        "that none of the networks saw in any training, and against "
+        f"{settings['held_out_examples']} held-out drawings of the style. "
+        "Where a number has a range, it is the mean over runs, with the lowest and the highest. "
+        "KID, identity and landmarks pull in different directions: a network that changes "
+        "nothing keeps identity and geometry best. "
         f"`{NOT_SHOWN}` in the verdicts: fewer than two pairs of runs, or pairs that disagree. "
         "[What the metrics are](../docs/evaluation.md).",
     ]
@@ -199,6 +199,20 @@ def render(record: Record) -> str:
     return "\n\n".join(lines) + "\n"
 
 
+def _beginning(settings: Record) -> str:
+    """Where the runs start from, in a sentence."""
+    if settings["warmup"]:
+        return (
+            f"They follow a warm-up of {settings['warmup']} steps that all runs of a seed share, "
+            "in which the networks learn to repeat photos."
+        )
+    return (
+        "Each run is the recipe of the bundled style (`examples/configs`), which starts from the "
+        "networks of `animation`: generator, way back and discriminators, whose own training was "
+        "aligned. Only the variant's options differ."
+    )
+
+
 def _reference(runs: Sequence[Record], name: str) -> float | None:
     for run in pick(runs):
         found = run["metrics"].get("kid_mobilenet_v2", {}).get("references", {}).get(name)
@@ -207,33 +221,34 @@ def _reference(runs: Sequence[Record], name: str) -> float | None:
     return None
 
 
-def sheet(work: Path, runs: Sequence[Record], target: Path, *, zoom: int = 2) -> None:
-    """The portraits that may be shown, drawn by each run of the first style and seed."""
-    done = pick(runs)
-    first = [run for run in done if (run["style"], run["seed"]) == _first(done)]
-    strips = [("photo", work / "portraits.png")]
-    for run in sorted(first, key=lambda run: -run["examples"]):
+def sheet(work: Path, runs: Sequence[Record], target: Path, *, tile: int = 224) -> None:
+    """The portraits that may be shown, drawn by each run of the first seed; styles across."""
+    done = pick(runs, seed=min(run["seed"] for run in pick(runs)))
+    styles = sorted({run["style"] for run in done})
+    rows = {_label(run): {} for run in sorted(done, key=lambda run: _order(run)[1:])}
+    for run in done:
         name = f"{run['style']}-{run['variant']}-{run['examples']}-s{run['seed']}.png"
-        strips.append(
-            (f"{TITLES[run['variant']]}\n{run['examples']} examples", work / "results" / name)
-        )
-    pictures = [(label, Image.open(path).convert("RGB")) for label, path in strips]
-    width, height = (zoom * side for side in pictures[0][1].size)
-    page = Image.new("RGB", (width + 200, height * len(pictures)), "white")
+        rows[_label(run)][run["style"]] = work / "results" / name
+    cells = {"photo": dict.fromkeys(styles, work / "portraits.png"), **rows}
+    with Image.open(work / "portraits.png") as photos:
+        width = tile * photos.width // photos.height
+    page = Image.new("RGB", (200 + width * len(styles), tile * len(cells)), "white")
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(15)
-    for row, (label, picture) in enumerate(pictures):
-        enlarged = picture.resize((width, height), Image.Resampling.BICUBIC)
-        page.paste(enlarged, (200, row * height))
-        pen.multiline_text((8, row * height + height // 2 - 18), label, fill="black", font=font)
+    for row, (label, pictures) in enumerate(cells.items()):
+        pen.multiline_text((8, row * tile + tile // 2 - 18), label, fill="black", font=font)
+        for style, path in pictures.items():
+            with Image.open(path) as picture:
+                small = picture.convert("RGB").resize((width, tile), Image.Resampling.LANCZOS)
+            page.paste(small, (200 + width * styles.index(style), row * tile))
     page.save(target, quality=88)
+
+
+def _label(run: Record) -> str:
+    return f"{TITLES[run['variant']]}\n{run['examples']} examples"
 
 
 def _order(run: Record) -> tuple[str, int, int, int]:
     return run["style"], list(TITLES).index(run["variant"]), -run["examples"], run["seed"]
-
-
-def _first(runs: Sequence[Record]) -> tuple[str, int]:
-    return min((run["style"], run["seed"]) for run in runs)
 
 
 def curve(runs: Sequence[Record], target: Path, note: str) -> None:

@@ -57,7 +57,7 @@ class TestPlan:
         assert {run.examples for run in runs if run.variant == "no_cycle"} == {100}
 
     def test_every_variant_is_a_valid_training(self, ablation: Any, tmp_path: Path) -> None:
-        settings = ablation.Settings(("photos",))
+        settings = ablation.Settings(("photos",), ("held_out",))
         chosen = {
             name: TrainingArguments(
                 **ablation.options(ablation.Run("animation", name, 12, 3), tmp_path, settings)
@@ -77,29 +77,16 @@ class TestPlan:
         assert {name for names in ablation.CLAIMS.values() for name in names} <= {"full", *changed}
 
 
-class TestSplit:
-    def test_pictures_of_a_person_stay_together(self, ablation: Any) -> None:
-        names = ("london-neutral-002_03.jpg", "london-smiling-002_08.jpg", "canada-003f.jpg")
-        people = [ablation.identity({"file_name": name}) for name in names]
-        assert people == ["london-002", "london-002", "canada-003f"]
-        assert ablation.identity({"file_name": "a_1.jpg", "identity": "ann"}) == "ann"
-
-    def test_one_in_five_is_held_out(self, ablation: Any) -> None:
-        held_out = [ablation.is_held_out(f"person-{index}") for index in range(1000)]
-        assert 150 < sum(held_out) < 250
-
-    def test_copies_are_split_and_complete(self, ablation: Any, tmp_path: Path) -> None:
-        write_faces(tmp_path / "set", 12)
-        copied = []
-        for held_out in (False, True):
-            target = tmp_path / str(held_out)
-            ablation.copy_faces(tmp_path / "set", target, 32, held_out=held_out)
-            lines = (target / "metadata.jsonl").read_text("utf-8").split("\n")
-            rows = [json.loads(line) for line in lines if line]
-            assert all(ablation.is_held_out(row["identity"]) == held_out for row in rows)
-            assert all(Image.open(target / row["mask"]).size == (32, 32) for row in rows)
-            copied += [row["file_name"] for row in rows]
-        assert sorted(copied) == sorted(f"set-face-{index}.png" for index in range(12))
+def test_copies_add_up(ablation: Any, tmp_path: Path) -> None:
+    for name in ("some", "more"):
+        write_faces(tmp_path / name, 3)
+        ablation.copy_faces(tmp_path / name, tmp_path / "all", 32)
+    lines = (tmp_path / "all" / "metadata.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["file_name"] for row in rows] == [
+        f"{name}-face-{index}.png" for name in ("some", "more") for index in range(3)
+    ]
+    assert all(Image.open(tmp_path / "all" / row["mask"]).size == (32, 32) for row in rows)
 
 
 class TestTables:
@@ -147,19 +134,20 @@ class TestTables:
 
     def test_a_diverged_run_is_named_and_counts_for_nothing(self, report: Any) -> None:
         settings = {
-            **{"steps": 5, "warmup": 2, "resolution": 64, "batch": 1},
+            **{"steps": 5, "warmup": 2, "resolution": 64, "batch": 1, "mixed_precision": "no"},
             **{"held_out_photos": 3, "held_out_examples": 4},
         }
         failed = {**result("no_cycle"), "failed": "The loss 'global' became nan."}
         del failed["metrics"]
         text = report.render({"settings": settings, "runs": [result("full"), failed]})
-        assert "64 px, batch 1, 5 adversarial steps" in text
+        assert "5 adversarial steps at 64 px, batch 1" in text
+        assert "a warm-up of 2 steps" in text
         assert "- ink, no_cycle: The loss 'global' became nan." in text
         assert "no cycle" not in text
 
     def test_says_whether_any_run_is_nearer_to_the_style_than_photos(self, report: Any) -> None:
         settings = {
-            **{"steps": 5, "warmup": 2, "resolution": 64, "batch": 1},
+            **{"steps": 5, "warmup": 2, "resolution": 64, "batch": 1, "mixed_precision": "no"},
             **{"held_out_photos": 3, "held_out_examples": 4},
         }
         run = result("full", kid_mobilenet_v2=0.5)
@@ -219,7 +207,12 @@ class TestWholeRun:
         out = work.parent
         words = {
             **{"resolution": 64, "batch": 1, "warmup": 1, "steps": 1, "counts": 3, "seeds": 0},
-            **{"held_out_photos": 2, "held_out_examples": 2, "claims": "alignment"},
+            **{
+                "held_out_photos": 2,
+                "held_out_examples": 2,
+                "claims": "alignment",
+                "styles": "animation",
+            },
             **{"work": work, "out": out, "plot": out / "plot.png", "networks": judges},
         }
         command = [word for key, value in words.items() for word in (f"--{key}", str(value))]
@@ -230,8 +223,8 @@ class TestWholeRun:
             assert {"kid_mobilenet_v2", "identity_cosine_sface", "motion_error"} <= {
                 *run["metrics"]
             }
-        # Astronaut alone, twice its size, beside the labels: the photo and two variants.
-        assert Image.open(out / "ablation.jpg").size == (200 + 2 * 64, 3 * 2 * 64)
+        # Three portraits beside the labels: the photo and two variants.
+        assert Image.open(out / "ablation.jpg").size == (200 + 3 * 224, 3 * 224)
         assert Image.open(out / "plot.png").width > 500
         assert "no alignment of any kind" in (out / "ablation.md").read_text("utf-8")
 
