@@ -16,7 +16,7 @@ from huggingface_hub import constants, scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
 from ..errors import ConfigError, ModelFileError, StyleNotFoundError, TPSPortraitError
-from .records import StyleInfo, from_folder, from_hub, is_ours
+from .records import StyleInfo, from_folder, from_hub
 from .remote import Token, explain, get_pages, is_down, repository_facts, why_down
 from .styles import (
     BUNDLED_FOLDER,
@@ -213,7 +213,8 @@ def cached_styles(
         copies.sort(key=lambda copy: "main" not in copy.refs)
         for copy in copies[:1]:
             folder = Path(copy.snapshot_path)
-            if is_ours(_read(folder / CONFIG)) and (folder / INDEX).is_file():
+            ours = _read(folder / CONFIG).get("library_name") == LIBRARY_NAME
+            if ours and (folder / INDEX).is_file():
                 found.append(from_folder(folder, repository.repo_id, "cached", copy.commit_hash))
     return found
 

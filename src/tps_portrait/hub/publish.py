@@ -37,15 +37,12 @@ _HEADING = re.compile(r"^## ", re.MULTILINE)
 _PICTURES = frozenset((".jpeg", ".jpg", ".png", ".webp"))
 
 
-def copy_style(source: Path, target: Path) -> list[str]:
+def copy_style(source: Path, target: Path) -> None:
     """Copy the files that belong to a style, and no others.
 
     Args:
         source: folder of the style.
         target: empty folder.
-
-    Returns:
-        Paths of the files that were left out.
 
     Raises:
         ModelFileError: there are pickles or programs among the files.
@@ -53,14 +50,9 @@ def copy_style(source: Path, target: Path) -> list[str]:
     paths = [path.relative_to(source) for path in sorted(source.rglob("*")) if path.is_file()]
     paths = [path for path in paths if not any(part.startswith(".") for part in path.parts)]
     refuse_unsafe((path.as_posix() for path in paths), f"The style in {source}")
-    left_out = []
-    for path in paths:
-        if not _belongs(path):
-            left_out.append(path.as_posix())
-            continue
+    for path in filter(_belongs, paths):
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / path, target / path)
-    return left_out
 
 
 def _belongs(path: Path) -> bool:

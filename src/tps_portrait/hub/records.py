@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from .pins import own_metadata, read_card, read_pins, split_card
 from .remote import endpoint
-from .styles import LIBRARY_NAME, THUMBNAIL, read_style_config
+from .styles import THUMBNAIL, read_style_config
 
 Source = Literal["bundled", "folder", "cached", "hub"]
 
@@ -138,11 +138,6 @@ def from_hub(facts: Mapping[str, Any]) -> StyleInfo:
         base=_text(own_metadata(metadata).get("base")),
         updated=_text(facts.get("lastModified")),
     )
-
-
-def is_ours(config: Mapping[str, Any]) -> bool:
-    """Tell by its root `config.json` whether a repository is a style of this library."""
-    return config.get("library_name") == LIBRARY_NAME
 
 
 def _description(metadata: Mapping[str, Any]) -> str:
