@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -25,6 +28,18 @@ from tps_portrait import (
 
 DATA = Path(__file__).parent / "data"
 ASTRONAUT = Path(tps_portrait.__file__).parent / "assets" / "astronaut.jpg"
+
+
+def load_script(path: Path) -> ModuleType:
+    """Import a script of the repository, once; scripts beside it find it by its name."""
+    if path.stem in sys.modules:
+        return sys.modules[path.stem]
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def tiny_generator(seed: int = 0) -> StyleGenerator:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import io
 import json
 import re
@@ -16,13 +15,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from types import ModuleType
 from typing import Any
 
 import pytest
 from PIL import Image, ImageOps
 
-from conftest import ASTRONAUT, DATA
+from conftest import ASTRONAUT, DATA, load_script
 from tps_portrait.training.data import load_faces
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "data" / "photos"
@@ -30,19 +28,9 @@ HELD = "003"
 """Number of an identity of the London set that is held out; 002 is not."""
 
 
-def _module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, PHOTOS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-fetching = _module("fetching")
-figshare = _module("figshare")
-download = _module("download")
+fetching = load_script(PHOTOS / "fetching.py")
+figshare = load_script(PHOTOS / "figshare.py")
+download = load_script(PHOTOS / "download.py")
 
 
 @dataclass

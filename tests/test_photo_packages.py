@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import io
 import json
 import re
-import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -15,31 +13,20 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from types import ModuleType
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from conftest import ASTRONAUT, DATA
+from conftest import ASTRONAUT, DATA, load_script
 from tps_portrait.evaluation.faces import LABELS, read_faces
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "data" / "photos"
 HOPPER = DATA / "grace_hopper.jpg"
 
 
-def _module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, PHOTOS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-fetching = _module("fetching")
-packages = _module("packages")
+fetching = load_script(PHOTOS / "fetching.py")
+packages = load_script(PHOTOS / "packages.py")
 
 
 @dataclass
