@@ -228,6 +228,29 @@ def test_a_style_of_a_bundled_one_mixes_with_it_by_weights(work: Path, train: Tr
     assert mix.method == "weights", mix.reason
 
 
+class TestTrainingNetworks:
+    def test_the_next_training_starts_with_them(
+        self, work: Path, whole: Path, train: Train
+    ) -> None:
+        # no rate, no change: what comes out is what went in, at half precision
+        rates = ("--learning_rate", 1e-12, "--discriminator_learning_rate", 1e-12)
+        flags = ("--max_train_steps", 2, "--reconstruction_steps", 0, *rates)
+        train("next", *flags, "--training_networks", whole / "networks")
+        for name in ("inverse", "discriminator"):
+            path = Path("networks", name, "model.safetensors")
+            first, second = load_file(whole / path), load_file(work / "next" / path)
+            assert first.keys() == second.keys()
+            # The vectors of the spectral norm move in every step.
+            trained = [key for key in first if not key.endswith(("_u", "_v"))]
+            assert all((first[k] - second[k]).abs().max() < 1e-3 for k in trained)
+            assert {first[key].dtype for key in trained} == {torch.float16}
+
+    def test_another_folder_is_refused_before_any_step(self, work: Path, train: Train) -> None:
+        done = train("refused", "--training_networks", work / "photos", fails=True)
+        assert "has no folder 'inverse'" in done.stderr
+        assert "leave the option out" in done.stderr
+
+
 def test_accelerate_launch_with_bf16_and_yaml(work: Path, train: Train) -> None:
     config = {"mixed_precision": "bf16", "max_train_steps": 3, "pair_fraction": 0.5}
     (work / "bf16.yaml").write_text(yaml.safe_dump(config))

@@ -24,7 +24,7 @@ def make_networks(
     new ones first drive the generator into patterns.
 
     Args:
-        folder: where `save_networks` wrote; None for new networks.
+        folder: where `save_networks` wrote; None or empty for new networks.
         local: whether local discriminators are needed.
 
     Returns:
@@ -34,7 +34,7 @@ def make_networks(
         ConfigError: the folder has no such networks, or none for parts of the face.
         ModelFileError: their files cannot be read.
     """
-    if folder is None:
+    if not folder:
         narrow = StyleGeneratorConfig(
             channels=(24, 32, 64, 96), bottleneck_blocks=1, head_channels=40
         )
