@@ -169,6 +169,40 @@ def test_card_of_a_measured_style() -> None:
     assert macs.metric_value == 997_000_000
 
 
+def test_card_with_two_evaluations() -> None:
+    """Each set has its table; groups are compared where they are large enough and differ."""
+    second = report() | {"dataset": "strangers"}
+    second["groups"] = [
+        {
+            "aspect": aspect,
+            "name": name,
+            "count": count,
+            "metrics": {"landmark_error": error, "landmark_noise": {"value": value - 1}},
+        }
+        for aspect, name, count, value in (
+            ("skin tone", "dark", 6, 2.0),
+            ("skin tone", "light", 9, 2.5),
+            ("pose", "frontal", 9, 2.0),
+            ("pose", "profile", 5, 7.0),
+            ("pose", "from behind", 4, 9.0),
+        )
+        for error in [
+            {"value": value, "better": "lower", "interval_95": [value - 0.4, value + 0.4]}
+        ]
+    ]
+    told = facts().with_report(report(), "known").with_report(second, "never seen")
+    text = render_style_card(told)
+    assert text.index("`people`; known.") < text.index("`strangers`; never seen.")
+    limits = text[text.index("## Limits") :]
+    assert "On the 3 photos of `people`:\n\n| by |" in limits
+    assert "| pose | profile | 5 | 7 (6.6 to 7.4) | 6 |" in limits
+    assert "- Skin tone: no clear difference." in limits
+    assert (
+        "- Pose: landmark error 2 for frontal, 7 for profile (noise of the landmarker: "
+        "1, 6)." in limits
+    )
+
+
 def test_card_says_what_was_not_measured() -> None:
     text = render_style_card(facts(limits={"age": "old skin is smoothed."}))
     assert "## Results\n\nNot measured." in text

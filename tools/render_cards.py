@@ -23,7 +23,13 @@ from tps_portrait.hub.styles import BUNDLED_FOLDER, README, bundled_styles
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "styles.md"
-SHOWN = ("landmark_error", "identity_cosine_sface", "face_found", "motion_error")
+SHOWN = (
+    "landmark_error",
+    "identity_cosine_sface",
+    "identity_lost_sface",
+    "face_found",
+    "motion_error",
+)
 BEGIN, END = "<!-- written by tools/render_cards.py -->", "<!-- up to here -->"
 
 
@@ -60,10 +66,15 @@ def notes(style: str, facts: StyleFacts) -> str:
     parts.append(
         f"{examples} examples, {photos} photos, {facts.steps:,} steps in the last training."
     )
+    measured = []
     for found in facts.measurements:
         known = {metric.type: metric for metric in found.metrics}
         shown = [f"{known[m].name} {known[m].value:.3g}" for m in SHOWN if m in known]
-        parts.append(f"On {found.pictures} photos of `{found.dataset}`: {', '.join(shown)}.")
+        whose = f" ({found.held_out})" if found.held_out else ""
+        measured.append(
+            f"On {found.pictures} photos of `{found.dataset}`{whose}: {', '.join(shown)}."
+        )
+    parts.append(" ".join(measured))
     if facts.failures:
         parts.append("Worst cases:\n\n" + "\n".join(f"- {line}" for line in facts.failures))
     if (ROOT / "docs" / "assets" / f"curves_{style}.png").is_file():

@@ -8,6 +8,7 @@ from .facts import ASPECTS, Group, Measurement, Metric, StyleFacts
 
 _ARROWS = {"lower": " ↓", "higher": " ↑"}
 _UNMEASURED = "not measured"
+_ENOUGH = 5  # pictures of a group that is compared with others
 
 
 def results_section(facts: StyleFacts) -> str:
@@ -44,27 +45,77 @@ def groups_table(facts: StyleFacts) -> str:
         facts: of the style.
 
     Returns:
-        Markdown.
+        Markdown: a table for each set with what it tells, and what was seen.
     """
-    pairs = [(found, group) for found in facts.measurements for group in found.groups]
-    names = list(dict.fromkeys(m.type for _, group in pairs for m in group.metrics))
-    titles = [_title(_first(name, [group for _, group in pairs])) for name in names]
-    head = ["by", "group", "pictures", *(titles or ["measured"])]
-    rows = []
-    for aspect in dict.fromkeys([*ASPECTS, *(group.aspect for _, group in pairs)]):
-        found = [(where, group) for where, group in pairs if group.aspect == aspect]
-        if not found:
-            rows.append([aspect, "", "", *[_UNMEASURED] * max(len(names), 1)])
-        for where, group in found:
-            known = {metric.type: _value(metric) for metric in group.metrics}
-            label = group.name if len(facts.measurements) == 1 else f"{group.name}, {where.dataset}"
-            values = [known.get(name, _UNMEASURED) for name in names]
-            rows.append([aspect, label, str(group.count), *values])
+    parts = []
+    for found in facts.measurements or [Measurement("", 0)]:
+        if len(facts.measurements) > 1:
+            parts.append(f"On the {found.pictures} photos of `{found.dataset}`:")
+        parts.append(_groups(found))
+        if findings := _findings(found):
+            parts.append(
+                f"Best and worst groups of at least {_ENOUGH} of these photos, where their "
+                "intervals are apart; groups of one kind differ in other things too:\n\n"
+                + "\n".join(findings)
+            )
     seen = [
-        f"- {aspect[:1].upper()}{aspect[1:]}, as seen, not measured: {text}"
+        f"- {_begin(aspect)}, as seen, not measured: {text}"
         for aspect, text in facts.limits.items()
     ]
-    return "\n".join([*_lines(head, rows, numbers=2), *([""] if seen else []), *seen, ""])
+    return "\n\n".join([*parts, "\n".join(seen)] if seen else parts) + "\n"
+
+
+def _groups(found: Measurement) -> str:
+    names = list(dict.fromkeys(m.type for group in found.groups for m in group.metrics))
+    titles = [_title(_first(name, found.groups)) for name in names]
+    rows = []
+    for aspect in dict.fromkeys([*ASPECTS, *(group.aspect for group in found.groups)]):
+        groups = [group for group in found.groups if group.aspect == aspect]
+        if not groups:
+            rows.append([aspect, "", "", *[_UNMEASURED] * max(len(names), 1)])
+        for group in groups:
+            known = {metric.type: _value(metric) for metric in group.metrics}
+            values = [known.get(name, _UNMEASURED) for name in names]
+            rows.append([aspect, group.name, str(group.count), *values])
+    head = ["by", "group", "pictures", *(titles or ["measured"])]
+    return "\n".join(_lines(head, rows, numbers=2))
+
+
+def _findings(found: Measurement) -> list[str]:
+    """For each aspect with groups to compare, in which metrics the best and the worst differ."""
+    lines = []
+    for aspect in dict.fromkeys(group.aspect for group in found.groups):
+        groups = [g for g in found.groups if g.aspect == aspect and g.count >= _ENOUGH]
+        if len(groups) < 2:
+            continue
+        apart = []
+        for name in dict.fromkeys(m.type for group in groups for m in group.metrics):
+            pairs = [(m, group) for group in groups for m in group.metrics if m.type == name]
+            pairs.sort(key=lambda pair: pair[0].value, reverse=pairs[0][0].better == "higher")
+            (best, _), (worst, _) = ends = pairs[0], pairs[-1]
+            if best.better and _apart(best.interval, worst.interval):
+                values = [f"{_number(m.value)} for {group.name}" for m, group in ends]
+                apart.append(f"{best.name or name} {', '.join(values)}{_noise(name, ends)}")
+        lines.append(f"- {_begin(aspect)}: {'; '.join(apart) or 'no clear difference'}.")
+    return lines
+
+
+def _noise(name: str, ends: Sequence[tuple[Metric, Group]]) -> str:
+    """What the landmarker errs on the photos of two groups, without any drawing."""
+    known = [m for _, group in ends for m in group.metrics if m.type == "landmark_noise"]
+    if name != "landmark_error" or len(known) < len(ends):
+        return ""
+    return f" (noise of the landmarker: {', '.join(_number(m.value) for m in known)})"
+
+
+def _apart(first: tuple[float, float] | None, other: tuple[float, float] | None) -> bool:
+    if first is None or other is None:
+        return False
+    return first[1] < other[0] or other[1] < first[0]
+
+
+def _begin(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _measurement(found: Measurement) -> str:
