@@ -14,6 +14,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from torch import Tensor
 
 from faces import EXAMPLES, make_landmarks
+from tps_portrait import DatasetError
 from tps_portrait.ops.landmarks import flip_landmarks, mean_face
 from tps_portrait.preparation import Crop, PrepareOptions, collect_pictures, prepare_folder
 from tps_portrait.preparation.duplicates import find_duplicates
@@ -139,6 +140,19 @@ class TestDuplicates:
         first = self.crop("a", face, "0", hashes=("0" * 128, "3" * 128))
         second = self.crop("b", flip_landmarks(face), "3", hashes=("3" * 128, "0" * 128))
         assert find_duplicates([first, second], 0.0) == {1: 0}
+
+
+def test_what_is_passed_over_is_not_read(tmp_path: Path) -> None:
+    """Neither pictures nor the metadata of an output folder and of hidden ones."""
+    for folder in (".cache", "out"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "metadata.jsonl").write_text("damaged")
+        (tmp_path / folder / "crop.png").touch()
+    (tmp_path / "me.png").touch()
+    (picture,) = collect_pictures(tmp_path, skip=tmp_path / "out")
+    assert picture.name == "me.png"
+    with pytest.raises(DatasetError, match=r"out/metadata\.jsonl, line 1"):
+        collect_pictures(tmp_path)
 
 
 class TestGivenCrops:

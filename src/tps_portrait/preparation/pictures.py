@@ -89,17 +89,18 @@ def collect_pictures(folder: Path, *, skip: Path | None = None) -> list[SourcePi
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder} is no folder. Name the folder that holds the pictures.")
+    files = [path for path in folder.rglob("*") if not _is_hidden(path.relative_to(folder))]
+    if skip is not None:
+        skipped = skip.resolve()
+        files = [path for path in files if skipped not in path.resolve().parents]
     metadata = {
         path.parent: {row["file_name"]: row for row in read_metadata(path)}
-        for path in folder.rglob(METADATA)
+        for path in files
+        if path.name == METADATA
     }
     found = []
-    for path in folder.rglob("*"):
-        relative = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if hidden or path.suffix.lower() not in SUFFIXES or not path.is_file():
-            continue
-        if skip is not None and skip.resolve() in path.resolve().parents:
+    for path in files:
+        if path.suffix.lower() not in SUFFIXES or not path.is_file():
             continue
         home = next((parent for parent in path.parents if parent in metadata), None)
         row = {} if home is None else metadata[home].get(path.relative_to(home).as_posix())
@@ -108,7 +109,12 @@ def collect_pictures(folder: Path, *, skip: Path | None = None) -> list[SourcePi
             continue
         row = row or {}
         fields = {key: value for key, value in row.items() if key not in _NOT_KEPT}
-        found.append(SourcePicture(relative.as_posix(), path, fields, row.get("landmarks")))
+        name = path.relative_to(folder).as_posix()
+        found.append(SourcePicture(name, path, fields, row.get("landmarks")))
     if not found:
         raise DatasetError(f"{folder} holds no pictures. Files such as .jpg and .png are read.")
     return sorted(found, key=lambda picture: picture.name)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
