@@ -9,9 +9,10 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
+from .._numbers import interval_text, number_text
 from ..errors import OutputError
 from .record import Evaluation
-from .report import SHARES, Report, shown
+from .report import SHARES, Report
 
 _CASES = 6  # worst and best of each metric
 _BINS = 16
@@ -125,7 +126,7 @@ def _histogram(values: Sequence[float]) -> str:
         f'height="{24 * n / max(counts):.1f}"/>'
         for i, n in enumerate(counts)
     )
-    label = f"{shown(low)} to {shown(high)}"
+    label = f"{interval_text((low, high))}"
     return (
         f'<svg width="{6 * _BINS}" height="24" fill="#567" role="img"><title>{label}</title>'
         f"{bars}</svg>"
@@ -152,7 +153,7 @@ def _section(
     for index in order:
         names = [chosen] if chosen else [n for n in report.values if "landmark_error_" not in n]
         numbers = [
-            f"{html.escape(name)} <b>{shown(value)}</b>"
+            f"{html.escape(name)} <b>{number_text(value)}</b>"
             for name in names
             if (value := report.values[name][index]) is not None
         ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .._numbers import ARROWS, interval_text, number_text
 from .intervals import QUANTILES, bootstrap_mean, quantiles, wilson
 
 Better = Literal["lower", "higher", ""]
@@ -86,7 +87,8 @@ class GroupResult:
     def row(self) -> list[str]:
         """The part as text: aspect, name, pictures, means with their intervals."""
         means = [
-            f"`{m.name}` {shown(m.value)}" + (f" ({_span(m.interval)})" if m.interval else "")
+            f"`{m.name}` {number_text(m.value)}"
+            + (f" ({interval_text(m.interval)})" if m.interval else "")
             for m in self.metrics.values()
         ]
         return [self.aspect, self.name, str(self.count), "; ".join(means)]
@@ -266,18 +268,17 @@ class Report:
 
     def rows(self) -> list[list[str]]:
         """The metrics as rows of text: name, value, interval, spread, pictures, references."""
-        arrows = {"lower": " ↓", "higher": " ↑", "": ""}
         found = []
         for metric in self.metrics.values():
             unit = f" {metric.unit}" if metric.unit else ""
             spread = metric.spread
-            references = [f"{what}: {shown(v)}" for what, v in metric.references.items()]
+            references = [f"{what}: {number_text(v)}" for what, v in metric.references.items()]
             found.append(
                 [
-                    f"`{metric.name}`{arrows[metric.better]}",
-                    f"{shown(metric.value)}{unit}",
-                    _span(metric.interval),
-                    _span(None if spread is None else (spread[0], spread[-1])),
+                    f"`{metric.name}`{ARROWS[metric.better]}",
+                    f"{number_text(metric.value)}{unit}",
+                    interval_text(metric.interval),
+                    interval_text(None if spread is None else (spread[0], spread[-1])),
                     str(metric.count or ""),
                     "; ".join(references),
                 ]
@@ -322,18 +323,3 @@ def rounded(value: float) -> float:
         value: any finite number.
     """
     return int(value) if float(value).is_integer() else float(f"{value:.6g}")
-
-
-def shown(value: float) -> str:
-    """A number as tables show it.
-
-    Args:
-        value: any finite number.
-    """
-    if float(value).is_integer() and abs(value) >= 1000:
-        return f"{int(value):,}"
-    return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.4g}"
-
-
-def _span(ends: Sequence[float] | None) -> str:
-    return "" if ends is None else f"{shown(ends[0])} to {shown(ends[1])}"

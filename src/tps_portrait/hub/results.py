@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .._numbers import ARROWS, interval_text, number_text
 from .facts import ASPECTS, Group, Measurement, Metric, StyleFacts
 
-_ARROWS = {"lower": " ↓", "higher": " ↑"}
 _UNMEASURED = "not measured"
 _ENOUGH = 5  # pictures of a group that is compared with others
 
@@ -94,7 +94,7 @@ def _findings(found: Measurement) -> list[str]:
             pairs.sort(key=lambda pair: pair[0].value, reverse=pairs[0][0].better == "higher")
             (best, _), (worst, _) = ends = pairs[0], pairs[-1]
             if best.better and _apart(best.interval, worst.interval):
-                values = [f"{_number(m.value)} for {group.name}" for m, group in ends]
+                values = [f"{number_text(m.value)} for {group.name}" for m, group in ends]
                 apart.append(f"{best.name or name} {', '.join(values)}{_noise(name, ends)}")
         lines.append(f"- {_begin(aspect)}: {'; '.join(apart) or 'no clear difference'}.")
     return lines
@@ -105,7 +105,7 @@ def _noise(name: str, ends: Sequence[tuple[Metric, Group]]) -> str:
     known = [m for _, group in ends for m in group.metrics if m.type == "landmark_noise"]
     if name != "landmark_error" or len(known) < len(ends):
         return ""
-    return f" (noise of the landmarker: {', '.join(_number(m.value) for m in known)})"
+    return f" (noise of the landmarker: {', '.join(number_text(m.value) for m in known)})"
 
 
 def _apart(first: tuple[float, float] | None, other: tuple[float, float] | None) -> bool:
@@ -137,10 +137,10 @@ def _table(metrics: Sequence[Metric]) -> str:
     rows = [
         [
             _title(metric),
-            _number(metric.value) + (f" {metric.unit}" if metric.unit else ""),
-            _span(metric.interval),
+            number_text(metric.value) + (f" {metric.unit}" if metric.unit else ""),
+            interval_text(metric.interval),
             str(metric.count or ""),
-            "; ".join(f"{what}: {_number(v)}" for what, v in metric.references.items()),
+            "; ".join(f"{what}: {number_text(v)}" for what, v in metric.references.items()),
         ]
         for metric in metrics
     ]
@@ -159,18 +159,10 @@ def _first(name: str, groups: Sequence[Group]) -> Metric:
 
 
 def _title(metric: Metric) -> str:
-    return f"{metric.name or metric.type}{_ARROWS.get(metric.better, '')}"
+    return f"{metric.name or metric.type}{ARROWS.get(metric.better, '')}"
 
 
 def _value(metric: Metric) -> str:
-    return _number(metric.value) + (f" ({_span(metric.interval)})" if metric.interval else "")
-
-
-def _span(ends: tuple[float, float] | None) -> str:
-    return "" if ends is None else f"{_number(ends[0])} to {_number(ends[1])}"
-
-
-def _number(value: float) -> str:
-    if float(value).is_integer() and abs(value) >= 1000:
-        return f"{int(value):,}"
-    return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.4g}"
+    return number_text(metric.value) + (
+        f" ({interval_text(metric.interval)})" if metric.interval else ""
+    )
