@@ -17,7 +17,7 @@ from accelerate import PartialState
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from conftest import tiny_pipeline
+from conftest import load_script, tiny_pipeline
 from hub_fixtures import OWNER, hub
 from hub_server import HubServer
 from test_cards import facts
@@ -37,30 +37,19 @@ from tps_portrait.hub.facts import (
 ROOT = Path(__file__).parents[1]
 
 
-def load(path: str) -> ModuleType:
-    """Import a script of the repository."""
-    spec = importlib.util.spec_from_file_location(f"script_{Path(path).stem}", ROOT / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def assets() -> ModuleType:
-    return load("docs/make_assets.py")
+    return load_script(ROOT / "docs/make_assets.py")
 
 
 @pytest.fixture(scope="module")
 def bundling() -> ModuleType:
-    return load("tools/bundle_style.py")
+    return load_script(ROOT / "tools/bundle_style.py")
 
 
 @pytest.fixture(scope="module")
 def rendering() -> ModuleType:
-    return load("tools/render_cards.py")
+    return load_script(ROOT / "tools/render_cards.py")
 
 
 def report() -> dict[str, Any]:
@@ -232,7 +221,7 @@ def test_update_card(tmp_path: Path) -> None:
 
 
 def test_cards_of_bundled_styles_are_those_of_their_facts(rendering: ModuleType) -> None:
-    assert rendering.outdated() == []
+    assert rendering.outdated() == {}
 
 
 def test_every_bundled_style_has_a_card_with_pictures(rendering: ModuleType) -> None:
@@ -370,7 +359,7 @@ def state() -> Iterator[None]:
 
 @pytest.mark.usefixtures("state")
 def test_a_training_publishes_its_style(hub: HubServer, tmp_path: Path) -> None:
-    script = load("examples/train.py")
+    script = load_script(ROOT / "examples/train.py")
     pipe = tiny_pipeline(seed=2)
     args = SimpleNamespace(output_dir=str(tmp_path), resolution=64, style="ink", push_to_hub=True)
     args.hub_model_id, args.hub_token = "owner/ink", OWNER

@@ -106,13 +106,13 @@ def rendered() -> dict[Path, str]:
     return {**files, PAGE: page(facts)}
 
 
-def outdated() -> list[Path]:
-    """Files that differ from what the facts say."""
-    return [
-        path
+def outdated() -> dict[Path, str]:
+    """Files that differ from what the facts say, with the text that they must have."""
+    return {
+        path: text
         for path, text in rendered().items()
         if not path.is_file() or path.read_text("utf-8") != text
-    ]
+    }
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -133,10 +133,9 @@ def main(arguments: list[str] | None = None) -> None:
         print(path.relative_to(ROOT))
     if args.check:
         sys.exit("error: out of date; run tools/render_cards.py" if late else 0)
-    texts = rendered()
-    for path in late:
+    for path, text in late.items():
         path.parent.mkdir(exist_ok=True)
-        path.write_text(texts[path], "utf-8")
+        path.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":
