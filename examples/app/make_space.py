@@ -17,7 +17,7 @@ FILES = ("app.py", "drawing.py", "limits.py", "training.py", "requirements.txt")
 
 
 def main() -> None:
-    """Copy the app, the library, the training script and its photos."""
+    """Copy the app, the library, the training script, its photos and networks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="new folder")
     folder = parser.parse_args().folder
@@ -30,7 +30,8 @@ def main() -> None:
         shutil.copy(path, folder)
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
     shutil.copytree(ROOT / "src" / "tps_portrait", folder / "tps_portrait", ignore=ignored)
-    shutil.copytree(ROOT / "examples/data/photos/synthetic", folder / "photos", ignore=ignored)
+    for source, name in (("photos/synthetic", "photos"), ("networks", "networks")):
+        shutil.copytree(ROOT / "examples" / "data" / source, folder / name, ignore=ignored)
     # The picture of the card is not part of the Space.
     card = (HERE / "README.md").read_text("utf-8")
     (folder / "README.md").write_text(re.sub(r"!\[.*?\]\(.*?\)\n\n", "", card), "utf-8")

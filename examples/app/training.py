@@ -25,6 +25,7 @@ SCRIPT = next(p for p in (HERE / "train.py", HERE.parent / "train.py") if p.is_f
 PHOTOS = next(
     p for p in (HERE / "photos", HERE.parent / "data" / "photos" / "synthetic") if p.is_dir()
 )
+NETWORKS = next(p for p in (HERE / "networks", HERE.parent / "data" / "networks") if p.is_dir())
 _POLL_SECONDS = 0.5
 
 
@@ -68,7 +69,7 @@ class TrainingRun:
         *,
         base: str,
         steps: int,
-        resolution: int = 128,
+        resolution: int = 256,
         sample: Path | None = None,
     ) -> None:
         self.steps = steps
@@ -90,9 +91,13 @@ class TrainingRun:
             "validation_data_dir": self.folder / "sample",
             "output_dir": self.folder / "run",
             "pretrained_model_name_or_path": base,
+            # With judges that know drawings a style shows after some hundred steps.
+            "training_networks": NETWORKS / "animation",
+            "content_network": NETWORKS / "vgg16_conv3.safetensors",
+            "content_weight": 3,
             "style_name": "my-style",
             "resolution": resolution,
-            "train_batch_size": 2,
+            "train_batch_size": 1,
             "max_train_steps": steps,
             "reconstruction_steps": 0,
             "validation_steps": every,
