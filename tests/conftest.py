@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -40,6 +41,19 @@ def load_script(path: Path) -> ModuleType:
     module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Run a server on this machine, without its log; gives its address."""
+    quiet = type("Quiet", (handler,), {"log_message": lambda *args: None})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), quiet)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
 
 
 def tiny_generator(seed: int = 0) -> StyleGenerator:
@@ -132,18 +146,10 @@ def serve() -> Iterator[Callable[[str, bytes], str]]:
             self.end_headers()
             self.wfile.write(body or b"")
 
-        def log_message(self, *args: object) -> None:
-            """Keep the test output clean."""
+    with serving(Handler) as address:
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+        def add(path: str, body: bytes) -> str:
+            pages[path] = body
+            return f"{address}{path}"
 
-    def add(path: str, body: bytes) -> str:
-        pages[path] = body
-        return f"http://127.0.0.1:{server.server_port}{path}"
-
-    yield add
-    server.shutdown()
-    server.server_close()
-    thread.join()
+        yield add

@@ -12,15 +12,14 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 from PIL import Image, ImageOps
 
-from conftest import ASTRONAUT, DATA, load_script
+from conftest import ASTRONAUT, DATA, load_script, serving
 from tps_portrait.training.data import load_faces
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "data" / "photos"
@@ -107,17 +106,8 @@ def mirror() -> Iterator[Mirror]:
             is_file = not self.path.startswith("/v2/")
             self.wfile.write(body[: state.cut.pop(0)] if is_file and state.cut else body)
 
-        def log_message(self, *args: object) -> None:
-            """Keep the test output clean."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    state.address = f"http://127.0.0.1:{server.server_port}"
-    yield state
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Handler) as state.address:
+        yield state
 
 
 BODY = bytes(range(256)) * 4000

@@ -10,15 +10,14 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from conftest import ASTRONAUT, DATA, load_script
+from conftest import ASTRONAUT, DATA, load_script, serving
 from tps_portrait.evaluation.faces import LABELS, read_faces
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "data" / "photos"
@@ -55,17 +54,8 @@ def registry() -> Iterator[Registry]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *args: object) -> None:
-            """Keep the test output clean."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    state.address = f"http://127.0.0.1:{server.server_port}"
-    yield state
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Handler) as state.address:
+        yield state
 
 
 def tgz(**files: bytes) -> bytes:
