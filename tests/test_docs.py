@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 PATTERNS = (
     *("*.md", "docs/**/*.md", "benchmarks/**/*.md", "examples/**/README.md", "model_cards/*.md"),
 )
-BUILT = {"_generated", "_build"}
+BUILT = {"_generated", "_build", "node_modules"}
 PAGES = sorted(
     {
         page

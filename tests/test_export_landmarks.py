@@ -146,7 +146,7 @@ def test_python_host_draws_as_face_mode(
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 @pytest.mark.skipif(
-    not (HOST / "node_modules").is_dir(), reason="needs `npm install` in examples/host"
+    not (HOST / "node_modules").is_dir(), reason="needs `npm ci` in examples/host"
 )
 def test_javascript_host_draws_as_face_mode(
     models: Path, photo: Path, expected: Image.Image, tmp_path: Path

@@ -1,6 +1,7 @@
 """The page in a real Chromium: pictures, the camera, wrong files, no network, small screens.
 
-Needs Chromium, Playwright (the extra `browser`) and onnxruntime-web (`tps-portrait web --setup`).
+`make test-web` brings what this needs: Playwright (the extra `browser`) and onnxruntime-web, which
+`tps-portrait web --setup` fetches, too. Chromium is the system's.
 With `TPS_PORTRAIT_SCREENSHOTS` set to a folder, screenshots are written there.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import json
 import os
 import shutil
 import threading
@@ -22,22 +24,25 @@ import pytest
 from PIL import Image
 
 from conftest import ASTRONAUT
+from readme_blocks import find_blocks
 from tps_portrait import ModelFileError, PortraitImageProcessor, TPSPortraitPipeline
 from tps_portrait.hub.styles import bundled_styles
 from tps_portrait.web import build_site, find_runtime, make_server
 from tps_portrait.web.runtime import cache_folder
 
 playwright = pytest.importorskip(
-    "playwright.sync_api", reason="Playwright, the extra `browser`, is not installed"
+    "playwright.sync_api", reason="Playwright is not installed: `make test-web` runs these tests"
 )
 pytest.importorskip("onnxscript", reason="the extra `onnx` is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 if CHROMIUM is None:
     pytest.skip("there is no Chromium; Debian: apt-get install chromium", allow_module_level=True)
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "examples" / "host" / "node_modules" / "onnxruntime-web"
 try:
-    RUNTIME = find_runtime()
+    RUNTIME = find_runtime(PACKAGE if PACKAGE.is_dir() else None)
 except ModelFileError as error:
-    pytest.skip(str(error), allow_module_level=True)
+    pytest.skip(f"{error} Or: make test-web", allow_module_level=True)
 
 STYLE = bundled_styles()[0]
 SIZE = 256
@@ -66,11 +71,17 @@ def site() -> Path:
 @pytest.fixture
 def server(site: Path) -> Iterator[ThreadingHTTPServer]:
     """The site on a free port."""
-    with make_server(site, port=0) as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
-        thread.start()
+    with _running(site) as running:
         yield running
-        running.shutdown()
+
+
+@contextlib.contextmanager
+def _running(folder: Path) -> Iterator[ThreadingHTTPServer]:
+    with make_server(folder, port=0) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
         thread.join()
 
 
@@ -112,6 +123,28 @@ def page(browser: Any, server: ThreadingHTTPServer) -> Iterator[Any]:
         yield tab
 
 
+@pytest.fixture
+def app(browser: Any, site: Path, tmp_path: Path) -> Iterator[Any]:
+    """A page with nothing but the module of docs/integrate.md, and what that asks for."""
+    text = (ROOT / "docs" / "integrate.md").read_text("utf-8")
+    [module] = [block.code for block in find_blocks(text) if block.language == "javascript"]
+    folder = tmp_path / "app"
+    folder.mkdir()
+    for name in ("models", "portrait.mjs", "runtime"):
+        (folder / name).symlink_to(site / name)
+    (folder / "app.mjs").write_text(module, "utf-8")
+    names = {"imports": {"onnxruntime-web": "./runtime/ort.wasm.bundle.min.mjs"}}
+    (folder / "index.html").write_text(
+        f'<!doctype html><script type="importmap">{json.dumps(names)}</script><canvas></canvas>'
+    )
+    context = browser.new_context()
+    tab = context.new_page()
+    with _running(folder) as server:
+        tab.goto(f"http://127.0.0.1:{server.server_port}/")
+        yield tab
+        context.close()
+
+
 def _write_y4m(path: Path) -> None:
     """Fifteen frames of 320x240 in which the view moves to the side."""
     with Image.open(ASTRONAUT) as image:
@@ -144,7 +177,10 @@ def _open(page: Any, path: Path, shown: int = 1) -> None:
 
 def _drawing(page: Any) -> np.ndarray:
     """Pixels of the drawing's canvas."""
-    data = page.evaluate("document.getElementById('drawing').toDataURL('image/png')")
+    return _decode(page.evaluate("document.getElementById('drawing').toDataURL('image/png')"))
+
+
+def _decode(data: str) -> np.ndarray:
     with Image.open(io.BytesIO(base64.b64decode(data.split(",")[1]))) as image:
         return np.asarray(image.convert("RGB"))
 
@@ -182,6 +218,26 @@ def test_faces_equal_pythons(page: Any, tmp_path: Path) -> None:
     assert page.inner_text("#status").endswith("Faces: 1.")
     difference = np.abs(_drawing(page).astype(int) - _python(path, "face"))
     assert difference.max() <= 2
+
+
+def test_the_code_of_the_documentation_draws_as_python(app: Any, tmp_path: Path) -> None:
+    path = _picture(tmp_path)
+    drawn = app.evaluate(
+        """async (content) => {
+          const picture = new Image();
+          picture.src = `data:image/png;base64,${content}`;
+          await picture.decode();
+          const canvas = document.querySelector("canvas");
+          [canvas.width, canvas.height] = [picture.width, picture.height];
+          canvas.getContext("2d", { willReadFrequently: true }).drawImage(picture, 0, 0);
+          const { stylize } = await import("./app.mjs");
+          await stylize(canvas);
+          return canvas.toDataURL("image/png");
+        }""",
+        base64.b64encode(path.read_bytes()).decode(),
+    )
+    wanted = np.asarray(TPSPortraitPipeline.from_pretrained(STYLE)(str(path)).images[0])
+    assert np.abs(_decode(drawn).astype(int) - wanted).max() <= 2
 
 
 def test_threads_run_here(page: Any, tmp_path: Path) -> None:

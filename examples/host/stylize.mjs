@@ -1,6 +1,6 @@
 // Draws one photo (JPEG or PNG) in Node with portrait.mjs and onnxruntime-web. In this folder:
 //
-//   npm install
+//   npm ci
 //   node stylize.mjs me.jpg models/animation.onnx me-animation.png
 //
 // The camera's turn in a JPEG (EXIF) is not looked at; browsers turn pictures themselves.
