@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import OutputError
 from .files import collect_inputs
+from .numbers import whole
 from .runtime import load_pipeline, quiet_libraries
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ TARGETS = ("pt2", "aoti", "onnx", "openvino", "litert", "executorch", "ncnn", "c
 
 def _size(text: str) -> tuple[int, int]:
     height, _, width = text.partition("x")
-    sides = int(height), int(width or height)
-    if min(sides) < 32 or any(side % 32 for side in sides):
+    side = whole(32)
+    sides = side(height), side(width or height)
+    if any(length % 32 for length in sides):
         raise argparse.ArgumentTypeError(f"must be multiples of 32 pixels, got {text}")
     return sides
 
@@ -58,7 +60,9 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
         metavar="PX",
         help="side, or HEIGHTxWIDTH, multiples of 32 (default: the style's size for faces)",
     )
-    parser.add_argument("--batch", type=int, default=1, help="pictures in one run (default: 1)")
+    parser.add_argument(
+        "--batch", type=whole(1), default=1, help="pictures in one run (default: 1)"
+    )
     parser.add_argument(
         "--dynamic", action="store_true", help="accept any batch, height and width, multiples of 32"
     )
