@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .faces import FaceCrop, bend_face, cut_face, paste_face
@@ -71,11 +72,7 @@ class Composition:
         """Pictures to be drawn: the frame with a margin, then the faces; `(3, h, w)` uint8."""
         visible = self.photo.visible()
         faces = [cut_face(visible, crop, self.face_size) for crop in self.crops]
-        rows, columns = (
-            torch.arange(-FRAME_MARGIN, n + FRAME_MARGIN).clamp(0, n - 1) for n in self.frame
-        )
-        frame = resize(visible, self.frame)
-        return [frame.index_select(1, rows).index_select(2, columns), *faces]
+        return [_with_margin(resize(visible, self.frame)), *faces]
 
     def result(self, drawings: Sequence[Tensor], strength: float) -> Photo:
         """Put the drawings together.
@@ -98,6 +95,18 @@ class Composition:
         for face, crop in reversed(list(zip(faces, self.crops, strict=True))):
             paste_face(canvas, face, crop)
         return replace(self.photo, pixels=blend(self.photo.pixels, canvas, strength))
+
+
+def _with_margin(frame: Tensor) -> Tensor:
+    """Continue the border of a picture `(3, h, w)` by `FRAME_MARGIN` pixels on each side."""
+    margin = FRAME_MARGIN
+    # Padding by PyTorch repeats no borders of uint8.
+    wider = F.pad(frame, (margin,) * 4)
+    wider[:, :, :margin] = wider[:, :, margin : margin + 1]
+    wider[:, :, -margin:] = wider[:, :, -margin - 1 : -margin]
+    wider[:, :margin] = wider[:, margin : margin + 1]
+    wider[:, -margin:] = wider[:, -margin - 1 : -margin]
+    return wider
 
 
 def face_crops(landmarks: Sequence[Tensor], size: tuple[int, int]) -> list[FaceCrop]:

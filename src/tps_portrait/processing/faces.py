@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..ops.landmarks import apply_affine, crop_transform, eye_centers, invert_affine
-from .resample import as_float, pixel_centres, resize, sample, strips, write
+from .resample import affine_grid, pixel_centres, resize, sample, sample_grid, strips, write
 
 # The crop is placed by the eyes. A head turned aside brings its eyes together without becoming
 # smaller; from there on the distance to the mouth decides. The limit is the longest distance from
@@ -95,17 +95,20 @@ class FaceCrop:
         """Pixels of the picture `(..., 2)` to crop coordinates."""
         return apply_affine(invert_affine(self.matrix), points)
 
-    def bounds(self, size: tuple[int, int], margin: float = 0.0) -> tuple[int, int, int, int]:
+    def bounds(
+        self, size: tuple[int, int], margin: float = 0.0, reach: float = 1.0
+    ) -> tuple[int, int, int, int]:
         """Rectangle of a picture around the crop.
 
         Args:
             size: (H, W) of the picture.
             margin: pixels to add on each side.
+            reach: share of the crop that counts, around its middle.
 
         Returns:
             left, top, right, bottom; whole pixels inside the picture, empty if the crop is outside.
         """
-        corners = self.matrix.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+        corners = self.matrix.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * reach
         points = self.to_picture(corners)
         (x0, y0), (x1, y1) = points.amin(0).tolist(), points.amax(0).tolist()
         left, right = max(0, math.floor(x0 - margin)), min(size[1], math.ceil(x1 + margin))
@@ -131,13 +134,12 @@ def cut_face(pixels: Tensor, crop: FaceCrop, size: int) -> Tensor:
     left, top, right, bottom = crop.bounds((pixels.shape[1], pixels.shape[2]), margin=4 * step)
     patch = pixels[:, top:bottom, left:right]
     height, width = (max(1, round(side / max(step, 1.0))) for side in patch.shape[1:])
-    ratio = crop.matrix.new_tensor([width / (right - left), height / (bottom - top)])
-    patch = resize(patch, (height, width))
-    points = pixel_centres((0, size), (0, size)) * (2 / size) - 1
-    points = (crop.to_picture(points) - crop.matrix.new_tensor([left, top])) * ratio
-    face = torch.empty((3, size, size), dtype=torch.uint8)
-    write(face, sample(patch, points))
-    return face
+    extent = crop.matrix.new_tensor([[(right - left) / 2], [(bottom - top) / 2]])
+    middle = crop.matrix.new_tensor([[(left + right) / 2], [(top + bottom) / 2]])
+    to_patch = torch.cat([crop.matrix[:, :2], crop.matrix[:, 2:] - middle], 1) / extent
+    ticks = (torch.arange(size) + 0.5) * (2 / size) - 1
+    face = sample_grid(resize(patch, (height, width)).float(), affine_grid(to_patch, ticks, ticks))
+    return face.round_().clamp_(0, 255).to(torch.uint8)
 
 
 def paste_face(canvas: Tensor, face: Tensor, crop: FaceCrop) -> None:
@@ -151,15 +153,13 @@ def paste_face(canvas: Tensor, face: Tensor, crop: FaceCrop) -> None:
     size = max(1, math.ceil(crop.side))
     if size < face.shape[1]:
         face = resize(face, (size, size))
-    scale = face.shape[1] / 2
-    for rows, columns, points in _tiles(canvas, crop):
-        inside = crop.to_crop(points)
-        weight = _fade(inside)
-        if not bool(weight.any()):
-            continue
-        target = canvas[:, rows, columns]
-        drawn = sample(face, (inside.clamp(-1.5, 1.5) + 1) * scale)
-        write(target, torch.lerp(as_float(target), drawn, weight))
+    drawing, to_crop = face.float(), invert_affine(crop.matrix)
+    for columns, rows in _tiles(canvas, crop, FADE[1]):
+        x, y = torch.arange(*columns) + 0.5, torch.arange(*rows) + 0.5
+        inside = affine_grid(to_crop, x, y)
+        target = canvas[:, slice(*rows), slice(*columns)]
+        mixed = torch.lerp(target.float(), sample_grid(drawing, inside), _fade(inside))
+        target.copy_(mixed.round_().clamp_(0, 255))
 
 
 def bend_face(pixels: Tensor, crop: FaceCrop, grid: Tensor) -> Tensor:
@@ -181,7 +181,8 @@ def bend_face(pixels: Tensor, crop: FaceCrop, grid: Tensor) -> Tensor:
     share = _smoothstep(still.new_tensor((crop.facing - low) / (high - low)))
     moved = (grid.to(still) - still) * _border_fade(still) * share
     moved = (moved * _largest_share(moved)).permute(2, 0, 1)
-    for rows, columns, points in _tiles(pixels, crop):
+    for columns, rows in _tiles(pixels, crop):
+        points = pixel_centres(columns, rows)
         inside = crop.to_crop(points)
         shift = F.grid_sample(
             moved[None], inside[None], padding_mode="border", align_corners=False
@@ -190,22 +191,25 @@ def bend_face(pixels: Tensor, crop: FaceCrop, grid: Tensor) -> Tensor:
         source = crop.to_picture(inside + shift)
         # Where nothing moves, the pixel is read back exactly and not through rounding.
         source = torch.where(shift.abs().amax(-1, keepdim=True) > 0, source, points)
-        write(bent[:, rows, columns], sample(pixels, source))
+        write(bent[:, slice(*rows), slice(*columns)], sample(pixels, source))
     return bent
 
 
-def _tiles(canvas: Tensor, crop: FaceCrop) -> Iterator[tuple[slice, slice, Tensor]]:
-    left, top, right, bottom = crop.bounds((canvas.shape[1], canvas.shape[2]))
+def _tiles(
+    canvas: Tensor, crop: FaceCrop, reach: float = 1.0
+) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Ranges of columns and rows that together are a crop's `bounds` in a picture."""
+    left, top, right, bottom = crop.bounds((canvas.shape[1], canvas.shape[2]), reach=reach)
     if left >= right:
         return
     for start, stop in strips(bottom - top, right - left):
-        rows = (top + start, top + stop)
-        yield slice(*rows), slice(left, right), pixel_centres((left, right), rows)
+        yield (left, right), (top + start, top + stop)
 
 
 def _fade(points: Tensor) -> Tensor:
     """Opacity of a pasted face at crop coordinates `(..., 2)`: 1 over the head, 0 at the border."""
-    radius = points.pow(4).sum(-1).pow(0.25)
+    x, y = points.square().unbind(-1)
+    radius = torch.hypot(x, y).sqrt_()  # (x^4 + y^4)^(1/4) of the points
     inner, outer = FADE
     return _smoothstep((outer - radius) / (outer - inner))
 

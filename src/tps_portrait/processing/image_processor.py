@@ -120,12 +120,12 @@ class PortraitImageProcessor(BaseImageProcessor):
     @staticmethod
     def to_model(pixels: Tensor) -> Tensor:
         """Network input in [-1, 1], float32, from uint8 pixels of any shape."""
-        return pixels.float() / 127.5 - 1
+        return (pixels / 127.5).sub_(1)
 
     @staticmethod
     def from_model(sample: Tensor) -> Tensor:
         """Pixels of any shape, uint8 on the CPU, from network output in [-1, 1]."""
-        return ((sample.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
+        return (sample.float() + 1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8).cpu()
 
 
 def check_side(name: str, value: Any) -> int:

@@ -127,10 +127,48 @@ def sample(pixels: Tensor, points: Tensor) -> Tensor:
     y0, y1 = _span(top, bottom, height)
     patch = as_float(pixels[:, y0:y1, x0:x1])
     scale = points.new_tensor([2 / (x1 - x0), 2 / (y1 - y0)])
-    grid = (points - points.new_tensor([x0, y0])) * scale - 1
-    return F.grid_sample(
-        patch[None], grid[None], mode="bicubic", padding_mode="border", align_corners=False
-    )[0]
+    return sample_grid(patch, (points - points.new_tensor([x0, y0])) * scale - 1)
+
+
+def affine_grid(matrix: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Where an affine map takes the nodes of a lattice.
+
+    Args:
+        matrix: `(2, 3)`.
+        x: `(w,)` columns of the lattice.
+        y: `(h,)` rows of the lattice.
+
+    Returns:
+        `(h, w, 2)`, (x, y).
+    """
+    across, down = x[:, None] * matrix[:, 0], y[:, None] * matrix[:, 1] + matrix[:, 2]
+    return across + down[:, None]
+
+
+def sample_grid(pixels: Tensor, grid: Tensor) -> Tensor:
+    """Read a picture at a grid, bicubic, the border continued outside.
+
+    Args:
+        pixels: `(C, H, W)` float32.
+        grid: `(h, w, 2)`, (x, y) in [-1, 1] of the picture, align_corners=False.
+
+    Returns:
+        `(C, h, w)` float32.
+    """
+    # PyTorch samples one picture in one thread, but the pictures of a batch side by side.
+    bands = torch.get_num_threads()
+    missing = -grid.shape[0] % bands
+    if missing:
+        grid = torch.cat([grid, grid[-1:].expand(missing, -1, -1)])
+    sampled = F.grid_sample(
+        pixels.expand(bands, -1, -1, -1),
+        grid.unflatten(0, (bands, -1)),
+        mode="bicubic",
+        padding_mode="border",
+        align_corners=False,
+    )
+    joined = sampled.transpose(0, 1).flatten(1, 2)
+    return joined[:, : joined.shape[1] - missing]
 
 
 def _span(low: float, high: float, size: int) -> tuple[int, int]:
