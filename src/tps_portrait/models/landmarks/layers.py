@@ -30,7 +30,12 @@ class SameConv2d(nn.Conv2d):
         ):
             total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             pads += [total // 2, total - total // 2]
-        return super().forward(F.pad(input, pads) if any(pads) else input)
+        if pads[::2] == pads[1::2]:  # convolutions pad evenly by themselves, without a copy
+            padding = (pads[2], pads[0])
+            return F.conv2d(
+                input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
+            )
+        return super().forward(F.pad(input, pads))
 
 
 class BlazeBlock(nn.Module):

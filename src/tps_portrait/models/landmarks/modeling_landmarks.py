@@ -231,7 +231,7 @@ class FaceLandmarker(PortraitPreTrainedModel):
             chunk = squares[start : start + _CHUNK]
             for _ in range(passes):
                 crops = torch.stack([cut(pictures[i], s, CROP_SIZE) for i, s in chunk])
-                output = self(crops)
+                output = self(crops.contiguous(memory_format=torch.channels_last))
                 placed = [
                     _to_picture(mesh, square)
                     for mesh, (_, square) in zip(output.mesh.cpu(), chunk, strict=True)
