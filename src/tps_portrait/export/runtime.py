@@ -94,7 +94,8 @@ class ExportedGenerator(nn.Module):
                 inner = (max(1, round(height * scale)), max(1, round(width * scale)))
                 x = F.interpolate(x, inner, mode="bilinear", antialias=True, align_corners=False)
         inner = (x.shape[-2], x.shape[-1])
-        x = F.pad(x, (0, target[1] - inner[1], 0, target[0] - inner[0]), mode="replicate")
+        if inner != target:
+            x = F.pad(x, (0, target[1] - inner[1], 0, target[0] - inner[0]), mode="replicate")
         x = self._draw(x)[..., : inner[0], : inner[1]]
         if inner != (height, width):
             x = F.interpolate(x, (height, width), mode="bicubic", align_corners=False).clamp(-1, 1)
@@ -111,9 +112,11 @@ class ExportedGenerator(nn.Module):
         parts = []
         for start in range(0, len(images), step):
             chunk = images[start : start + step]
-            filled = np.concatenate([chunk, np.repeat(chunk[-1:], step - len(chunk), axis=0)])
-            parts.append(torch.from_numpy(np.array(self._run(filled)[: len(chunk)])))
-        drawn = torch.cat(parts)
+            missing = step - len(chunk)
+            if missing:
+                chunk = np.concatenate([chunk, np.repeat(chunk[-1:], missing, axis=0)])
+            parts.append(torch.from_numpy(self._run(chunk))[: step - missing])
+        drawn = torch.cat(parts) if len(parts) > 1 else parts[0]
         drawn = drawn.permute(0, 3, 1, 2) if last else drawn
         return drawn.float() / 127.5 - 1 if pixels else drawn.float()
 
