@@ -215,7 +215,8 @@ def ncnn(job: dict[str, Any]) -> Loader:
 def face(job: dict[str, Any]) -> Loader:
     """The whole of face mode on a 720p clip with one face, which is tracked after the first frame.
 
-    `part` is `all`, or `track` for the tracking alone.
+    `part` is `all`, `track` for the tracking alone, or `detect` for a detection, which a face that
+    is tracked needs once in `detect_every` frames.
     """
     import torch
 
@@ -240,13 +241,15 @@ def face(job: dict[str, Any]) -> Loader:
             # To and fro, as the clip has an end and a face does not jump.
             place = index % (2 * len(frames) - 2)
             photo = frames[min(place, 2 * len(frames) - 2 - place)]
+            if job["part"] == "all":
+                stylizer.draw(photo, index / 30)
+                return
             if job["part"] == "track":
                 faces = stylizer.tracker.update(photo.visible(), index / 30)
             else:
-                stylizer.draw(photo, index / 30)
-                return
+                faces = pipe.landmarker.detect([photo.visible()])[0]
             if len(faces) != 1:
-                raise RuntimeError(f"{len(faces)} faces are tracked, and not one")
+                raise RuntimeError(f"{len(faces)} faces are found, and not one")
 
         return call
 
