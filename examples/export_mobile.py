@@ -3,6 +3,9 @@
 pip install "tps-portrait[mobile]", or only the extras of the formats that you name:
 
     python examples/export_mobile.py --style animation --out exported --targets onnx litert coreml
+
+int8 is calibrated on the bundled portrait in six lights. For a style of your own, pass the photos
+that it was trained on, real faces in different light: --calibration my_photos/
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ import argparse
 from pathlib import Path
 
 from tps_portrait import ExportError, TPSPortraitPipeline
+from tps_portrait.cli.files import collect_inputs
 from tps_portrait.export import TARGETS
+from tps_portrait.export.pictures import MOST_PICTURES
 
 # What an app usually ships. uint8 files take the camera's pixels as they are; int8 is the smallest.
 FORMS = {
@@ -33,8 +38,15 @@ def main() -> None:
     parser.add_argument("--targets", nargs="+", choices=sorted(FORMS), default=["onnx"])
     parser.add_argument("--size", type=int, help="side in pixels; the style's by default")
     parser.add_argument("--photo", help="draw this photo with every file")
-    parser.add_argument("--calibration", nargs="+", help="photos of faces, twenty or more for int8")
+    parser.add_argument(
+        "--calibration",
+        nargs="+",
+        metavar="IN",
+        help="files or folders with photos of faces to calibrate int8 with, twenty or more; the "
+        f"first {MOST_PICTURES} count (default: the bundled portrait in six lights)",
+    )
     options = parser.parse_args()
+    calibration = options.calibration and collect_inputs(options.calibration)[:MOST_PICTURES]
 
     options.out.mkdir(parents=True, exist_ok=True)
     pipe = TPSPortraitPipeline.from_pretrained(options.style)
@@ -45,7 +57,7 @@ def main() -> None:
                 target,
                 path,
                 size=options.size,
-                calibration=options.calibration,
+                calibration=calibration,
                 **FORMS[target],
             )
         except ExportError as error:

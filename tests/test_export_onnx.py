@@ -22,6 +22,7 @@ from tps_portrait.cli import export as command
 from tps_portrait.cli import main
 from tps_portrait.export import TARGETS, ExportReport
 from tps_portrait.export.options import ExportJob
+from tps_portrait.export.pictures import varied
 
 ort = pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 pytest.importorskip("onnxscript", reason="needs the onnx extra")
@@ -313,3 +314,14 @@ class TestCommand:
 
     def test_offers_every_target(self) -> None:
         assert set(command.TARGETS) == set(TARGETS)
+
+
+@pytest.mark.parametrize(("count", "results"), [(1, 6), (7, 42), (34, 48), (60, 48)])
+def test_calibration_sees_every_light(count: int, results: int) -> None:
+    shades = [torch.full((3, 32, 32), 60 + index, dtype=torch.uint8) for index in range(count)]
+    means = [picture.float().mean((1, 2)) for picture in varied(shades, (32, 32))]
+    assert len(means) == results
+    ratios = [mean[0].item() / mean[2].item() for mean in means]
+    for low, high in ((0.75, 0.85), (0.99, 1.01), (1.2, 1.6)):  # cold, neutral and warm light
+        assert any(low < ratio < high for ratio in ratios)
+    assert min(mean[1].item() for mean in means) < 0.7 * 60

@@ -47,18 +47,22 @@ def varied(pictures: Sequence[Tensor], size: tuple[int, int]) -> list[Tensor]:
         size: (height, width) of the results.
 
     Returns:
-        At most 48 pictures `(3, height, width)` uint8: first those in the first light, and so on.
+        At most 48 pictures `(3, height, width)` uint8. However many portraits there are, the lights
+        take turns, as the darkest and the brightest picture set the ranges.
     """
-    results = []
-    for index, (gain, offset, tint) in enumerate(_LIGHTS):
-        for picture in pictures:
-            height, width = picture.shape[1:]
-            if index % 2:
-                picture = picture.flip(-1)
-            if index % 3 == 2:
-                top, left = height // 8, width // 8
-                picture = picture[:, top : height - top, left : width - left]
-            colour = torch.tensor(tint)[:, None, None] * gain
-            lit = (picture.float() * colour + offset).round().clamp(0, 255).to(torch.uint8)
-            results += fit([lit], size)
-    return results[:MOST_PICTURES]
+    results: list[Tensor] = []
+    count = len(pictures)
+    for turn in range(min(MOST_PICTURES, count * len(_LIGHTS))):
+        picture = pictures[turn % count]
+        index = (turn % count + turn // count) % len(_LIGHTS)
+        gain, offset, tint = _LIGHTS[index]
+        height, width = picture.shape[1:]
+        if index % 2:
+            picture = picture.flip(-1)
+        if index % 3 == 2:
+            top, left = height // 8, width // 8
+            picture = picture[:, top : height - top, left : width - left]
+        colour = torch.tensor(tint)[:, None, None] * gain
+        lit = (picture.float() * colour + offset).round().clamp(0, 255).to(torch.uint8)
+        results += fit([lit], size)
+    return results

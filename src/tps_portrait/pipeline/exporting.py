@@ -71,7 +71,7 @@ class ExportPipeline(PublishingPipeline):
             layout: `nchw` or `nhwc`; the format's usual one by default.
             portraits: photos with a face, to check the file with; the bundled one by default.
             calibration: photos with a face, to calibrate `int8` with; twenty or more serve best,
-                and 48 are used, fewer of them in several lights. The `portraits` by default.
+                and 48 are used, in several lights. The `portraits` by default.
 
         Returns:
             Where the files are and how well they draw.
