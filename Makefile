@@ -56,7 +56,8 @@ test-app: $(VENV)-app/.installed ## Test the app, over HTTP and in Chromium wher
 	$(VENV)-app/bin/python -m pytest tests/test_app.py $(PYTEST_ARGS)
 
 test-web: $(VENV)-app/.installed $(HOST)/.installed ## Test the page for browsers in Chromium
-	$(VENV)-app/bin/python -m pytest tests/test_web_browser.py $(PYTEST_ARGS)
+	@# 5: no test was collected, as what they need is missing; pytest has said what
+	$(VENV)-app/bin/python -m pytest tests/test_web_browser.py $(PYTEST_ARGS) || test $$? -eq 5
 
 clean: ## Remove the environment and what the targets wrote
 	rm -rf $(VENV) $(VENV)-app $(HOST) out build dist .pytest_cache .mypy_cache .ruff_cache
