@@ -89,6 +89,18 @@ def test_networks_agree_with_pytorch(pipe: TPSPortraitPipeline, models: Path) ->
     assert mesh.presence[0] > 0.9
 
 
+def test_mesh_file_places_landmarks_in_a_pipeline(pipe: TPSPortraitPipeline, models: Path) -> None:
+    files = TPSPortraitPipeline.from_exported(models / "tiny.onnx", mesh=models / "face-mesh.onnx")
+    drawn, expected = (
+        p(Image.open(ASTRONAUT).resize((256, 256)), face_size=64, size=64) for p in (files, pipe)
+    )
+    (found,), (face,) = drawn.faces[0], expected.faces[0]
+    torch.testing.assert_close(found.mesh, face.mesh, rtol=0, atol=0.01)
+    assert np.abs(np.int16(drawn.images[0]) - np.int16(expected.images[0])).max() <= 2
+    with pytest.raises(ModelFileError, match="is not a face mesh"):
+        TPSPortraitPipeline.from_exported(models / "tiny.onnx", mesh=models / "face-short.onnx")
+
+
 def test_sidecars_say_what_a_host_needs(models: Path) -> None:
     facts = {
         name: json.loads((models / f"{file}.onnx.json").read_text())
@@ -145,9 +157,7 @@ def test_python_host_draws_as_face_mode(
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
-@pytest.mark.skipif(
-    not (HOST / "node_modules").is_dir(), reason="needs `npm ci` in examples/host"
-)
+@pytest.mark.skipif(not (HOST / "node_modules").is_dir(), reason="needs `npm ci` in examples/host")
 def test_javascript_host_draws_as_face_mode(
     models: Path, photo: Path, expected: Image.Image, tmp_path: Path
 ) -> None:

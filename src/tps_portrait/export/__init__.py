@@ -5,7 +5,7 @@ targets have an input `image`; a generator's output `drawing` has the same form.
 """
 
 from .exporter import export_generator
-from .landmarks import LANDMARK_FILES, export_landmarks
+from .landmarks import LANDMARK_FILES, ExportedMesh, export_landmarks
 from .options import ExportOptions, Target
 from .runtime import ExportedGenerator
 from .targets import TARGETS, find_target, load_runner
@@ -17,6 +17,7 @@ __all__ = [
     "ExportOptions",
     "ExportReport",
     "ExportedGenerator",
+    "ExportedMesh",
     "Target",
     "export_generator",
     "export_landmarks",

@@ -12,15 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError, OutputError
+from ..errors import ConfigError, ModelFileError, OutputError
 from ..models.landmarks import FaceLandmarker, topology
 from ..models.landmarks.blazeface import BlazeFaceDetector
-from ..models.landmarks.face_mesh import CROP_SIZE, AttentionMesh
+from ..models.landmarks.face_mesh import CROP_SIZE, AttentionMesh, MeshOutput
 from .network import PortableFinder, to_inputs
-from .options import ExportOptions
+from .options import ExportOptions, as_array
 from .parity import compare_numbers
 from .pictures import varied
-from .targets import find_target
+from .sidecar import read_sidecar
+from .targets import TARGETS, find_target, load_runner
 from .writer import Export, ExportReport, write_export
 
 LANDMARK_FILES = {"short_range": "face-short", "full_range": "face-full", "mesh": "face-mesh"}
@@ -96,6 +97,38 @@ class MeshNetwork(nn.Module):
         """
         points, presence = self.mesh((image + 1) / 2)
         return torch.cat((points / CROP_SIZE, presence[:, None, None].expand(-1, 1, 3)), 1)
+
+
+class ExportedMesh(nn.Module):
+    """Places the mesh by an exported file, in the place of an `AttentionMesh`, on the CPU.
+
+    Args:
+        path: file `face-mesh` that `export_landmarks` wrote, with its JSON beside it.
+
+    Raises:
+        ModelFileError: the file or its JSON is missing, or it is another network.
+        ExportError: the runtime is not installed or cannot load the file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__()
+        path = Path(path)
+        facts = read_sidecar(path)
+        target = TARGETS.get(facts.get("target", ""))
+        if facts.get("network") != "mesh" or target is None or not target.loadable:
+            raise ModelFileError(f"{path} is not a face mesh. Pass the file face-mesh.")
+        self.facts_input: dict[str, Any] = facts["input"]
+        # The layers are too small for threads.
+        self._run = load_runner(target.name, path, threads=1)
+
+    def forward(self, pixel_values: Tensor) -> MeshOutput:
+        """Place the mesh; see `AttentionMesh.forward`."""
+        pixels, last = self.facts_input["dtype"] == "uint8", self.facts_input["layout"] == "NHWC"
+        x = (pixel_values * 255).round().to(torch.uint8) if pixels else pixel_values * 2 - 1
+        images = as_array(x.permute(0, 2, 3, 1) if last else x)
+        rows = [torch.from_numpy(self._run(image[None]))[0] for image in images]
+        numbers = torch.stack(rows)
+        return MeshOutput(numbers[:, :-1] * CROP_SIZE, numbers[:, -1, 0])
 
 
 def export_landmarks(

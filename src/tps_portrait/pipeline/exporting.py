@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Sequence
@@ -14,12 +15,14 @@ from .._bundled import PORTRAIT
 from ..errors import ConfigError, ModelFileError, NoFaceError
 from ..export import (
     ExportedGenerator,
+    ExportedMesh,
     ExportOptions,
     ExportReport,
     export_generator,
     export_landmarks,
     find_target,
 )
+from ..hub.styles import shared_landmarks
 from ..models.aligner import TPSAligner, TPSAlignerConfig
 from ..models.landmarks import FaceLandmarker
 from ..ops.landmarks import CROP_EYE_CENTER, CROP_INTEROCULAR
@@ -174,15 +177,18 @@ class ExportPipeline(PublishingPipeline):
         path: str | os.PathLike[str],
         *,
         landmarks: FaceLandmarker | None = None,
+        mesh: str | os.PathLike[str] | None = None,
         threads: int | None = None,
     ) -> _Pipeline:
         """Draw with an exported file: the same call, the same results.
 
-        Faces are found by PyTorch, pictures are drawn by the file's runtime on the CPU.
+        Faces are found by PyTorch, pictures are drawn by the file's runtime on the CPU. With `mesh`
+        landmarks are placed by a runtime too, in half the time.
 
         Args:
             path: a file that `export` wrote, with its JSON beside it.
             landmarks: finds faces; the bundled one when `None`.
+            mesh: the file `face-mesh` that `export_landmarks` wrote, to place landmarks with.
             threads: of the runtime; as many as PyTorch uses by default.
 
         Raises:
@@ -204,6 +210,12 @@ class ExportPipeline(PublishingPipeline):
             raise ModelFileError(
                 f"The JSON beside {path} lacks sizes or mean face ({error}). Export again."
             ) from error
+        if mesh is not None:
+            placer = ExportedMesh(mesh)
+            landmarks = copy.deepcopy(
+                landmarks or FaceLandmarker.from_pretrained(shared_landmarks())
+            )
+            landmarks.mesh = placer  # type: ignore[assignment]
         pipe = cls(generator, aligner, processor, landmarks)  # type: ignore[arg-type]
         pipe.style = facts.get("style")
         return pipe
