@@ -229,7 +229,9 @@ def face(job: dict[str, Any]) -> Loader:
 
     def load() -> Call:
         if job["path"]:
-            pipe = TPSPortraitPipeline.from_exported(job["path"], threads=job["threads"])
+            path = Path(job["path"])
+            mesh = path.with_name("face-mesh" + path.suffix)
+            pipe = TPSPortraitPipeline.from_exported(path, mesh=mesh, threads=job["threads"])
         else:
             pipe = TPSPortraitPipeline.from_pretrained(job["style"])
         stylizer = VideoStylizer(pipe, size=job["frame"], face_size=job["side"], detect_every=10**9)
