@@ -323,6 +323,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "ablation")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks")
     parser.add_argument("--plot", type=Path, default=ROOT / "docs/assets/data_efficiency.png")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs/styles.md")
     parser.add_argument("--networks", default=str(ROOT / "runs" / "networks"))
     parser.add_argument("--claims", nargs="+", choices=CLAIMS, default=list(CLAIMS))
     parser.add_argument("--styles", nargs="+", default=["watercolor", "ink_paint"])
@@ -349,7 +350,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for number, run in enumerate(runs, 1):
             print(f"{number}/{len(runs)} {run.name}", flush=True)
             carry_out(run, args.work, settings, evaluation)
-    ablation_report.write(args.work, args.out, args.plot)
+    ablation_report.write(args.work, args.out, args.plot, args.page)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ TITLES = {
     "animegan_type": "AnimeGAN-type",
 }
 NOT_SHOWN = "not shown"
+GALLERY = Path(__file__).resolve().parents[1] / "docs" / "styles.md"
+BEGIN, END = "<!-- written by benchmarks/ablation.py -->", "<!-- end of the claims -->"
 
 
 def value(run: Record, metric: str) -> float | None:
@@ -94,11 +96,13 @@ def compared(runs: Sequence[Record]) -> str:
     """The table of a claim: each style and variant, then in how many pairs the full method wins."""
     titles = [title for title, _, _ in METRICS.values()]
     rows = []
-    for style in sorted({run["style"] for run in runs}):
+    for style in _styles(runs):
         for variant, title in TITLES.items():
             found = pick(runs, style=style, variant=variant)
             if found:
-                rows.append([style, title, str(len(found)), *(cell(found, m) for m in METRICS)])
+                rows.append(
+                    [_words(style), title, str(len(found)), *(cell(found, m) for m in METRICS)]
+                )
     parts = [table(["style", "variant", "runs", *titles], rows, words=2)]
     rows = []
     for variant, title in TITLES.items():
@@ -117,6 +121,7 @@ def compared(runs: Sequence[Record]) -> str:
 def efficiency(runs: Sequence[Record]) -> str:
     """The tables of data efficiency."""
     counts = sorted({run["examples"] for run in runs})
+    names = " and ".join(_words(style) for style in _styles(runs))
     titles = [title for title, _, _ in METRICS.values()]
     rows = []
     for count in counts:
@@ -125,7 +130,7 @@ def efficiency(runs: Sequence[Record]) -> str:
             if found:
                 cells = (cell(found, metric) for metric in METRICS)
                 rows.append([f"{count}, {TITLES[variant]}", str(len(found)), *cells])
-    parts = [table(["examples", "runs", *titles], rows)]
+    parts = [f"Style: {names}.", table(["examples", "runs", *titles], rows)]
     rows = []
     for half, whole in pairwise(counts):
         pair = {"variant": "full", "examples": half}, {"variant": "no_alignment", "examples": whole}
@@ -144,7 +149,6 @@ def efficiency(runs: Sequence[Record]) -> str:
 def render(record: Record) -> str:
     """The page, from `ablation.json` alone."""
     runs, settings = record["runs"], record["settings"]
-    most = max((run["examples"] for run in runs), default=0)
     steps, side, batch = settings["steps"], settings["resolution"], settings["batch"]
     machines = "; ".join(sorted({run["machine"] for run in runs}))
     seeds = ", ".join(str(seed) for seed in sorted({run["seed"] for run in runs}))
@@ -170,33 +174,50 @@ def render(record: Record) -> str:
         f"`{NOT_SHOWN}` in the verdicts: fewer than two pairs of runs, or pairs that disagree. "
         "[What the metrics are](../docs/evaluation.md).",
     ]
-    photos = _reference(runs, "photos"), _reference(runs, "halves of the examples")
-    if photos[0] is not None and photos[1] is not None:
-        best = min(found for run in pick(runs) if (found := value(run, "kid_mobilenet_v2")))
-        lines.append(
-            f"KID x 1000 of the photos undrawn: {1000 * photos[0]:.1f}; of one half of the "
-            f"held-out drawings to the other: {1000 * photos[1]:.1f}. The best run has "
-            f"{1000 * best:.1f}"
-            + (
-                ": **no run is nearer to the style than the photos are.**"
-                if best >= photos[0]
-                else "."
-            )
-        )
-    whole = [run for run in runs if run["examples"] == most]
-    if any(run["variant"].startswith("no_") for run in whole):
-        ours = [run for run in whole if not run["variant"].endswith("_type")]
-        lines += ["## Each part left out", compared(ours), "![Each variant](ablation.jpg)"]
-    if len({run["examples"] for run in runs}) > 1:
-        plot = "![Data efficiency](../docs/assets/data_efficiency.png)"
-        pairs = [run for run in runs if run["variant"] in ("full", "no_alignment")]
-        lines += ["## Data efficiency", efficiency(pairs), plot]
-    if any(run["variant"].endswith("_type") for run in whole):
-        other = [run for run in whole if run["variant"].endswith("_type")]
-        lines += ["## Other methods", compared([*pick(whole, variant="full"), *other])]
+    lines += [said for style in _styles(runs) if (said := _distances(pick(runs, style=style)))]
+    lines += sections(runs, sheet="ablation.jpg", plot="../docs/assets/data_efficiency.png")
     if failed:
         lines += ["## Runs that diverged", "\n".join(f"- {line}" for line in failed)]
     return "\n\n".join(lines) + "\n"
+
+
+def sections(runs: Sequence[Record], *, plot: str, sheet: str = "") -> list[str]:
+    """The tables of each claim, with links to the pictures."""
+    most = max((run["examples"] for run in runs), default=0)
+    whole = [run for run in runs if run["examples"] == most]
+    lines = []
+    if any(run["variant"].startswith("no_") for run in whole):
+        ours = [run for run in whole if not run["variant"].endswith("_type")]
+        lines += ["## Each part left out", compared(ours)]
+    if fewer := with_fewer(runs):
+        lines += ["## Data efficiency", efficiency(fewer), f"![Data efficiency]({plot})"]
+    if any(run["variant"].endswith("_type") for run in whole):
+        other = [run for run in whole if run["variant"].endswith("_type")]
+        lines += ["## Other methods", compared([*pick(whole, variant="full"), *other])]
+    if sheet and lines:
+        lines += ["## Drawings", f"![Portraits, drawn by the runs of one seed]({sheet})"]
+    return lines
+
+
+def with_fewer(runs: Sequence[Record]) -> list[Record]:
+    """The runs, aligned and not, of styles that were trained with several numbers of examples."""
+    pairs = [run for run in runs if run["variant"] in ("full", "no_alignment")]
+    return [
+        run
+        for run in pairs
+        if len({other["examples"] for other in pairs if other["style"] == run["style"]}) > 1
+    ]
+
+
+def gallery(page: str, record: Record) -> str:
+    """`docs/styles.md` with its part about the claims anew."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{GALLERY} must hold the lines {BEGIN} and {END}.")
+    lines = sections(record["runs"], plot="assets/data_efficiency.png")
+    middle = "\n\n".join(lines).replace("## ", "### ")
+    return f"{before}{begin}\n\n{middle}\n\n{end}{after}"
 
 
 def _beginning(settings: Record) -> str:
@@ -213,18 +234,35 @@ def _beginning(settings: Record) -> str:
     )
 
 
-def _reference(runs: Sequence[Record], name: str) -> float | None:
-    for run in pick(runs):
-        found = run["metrics"].get("kid_mobilenet_v2", {}).get("references", {}).get(name)
-        if found is not None:
-            return float(found)
-    return None
+def _distances(runs: Sequence[Record]) -> str:
+    """How near to a style its photos and the best of its runs are, if that was measured."""
+    kid = "kid_mobilenet_v2"
+    known = [run["metrics"][kid].get("references", {}) for run in runs if kid in run["metrics"]]
+    if not known or not {"photos", "halves of the examples"} <= known[0].keys():
+        return ""
+    photos, halves = known[0]["photos"], known[0]["halves of the examples"]
+    best = min(found for run in runs if (found := value(run, kid)) is not None)
+    text = (
+        f"KID x 1000 to {_words(runs[0]['style'])}: photos undrawn {1000 * photos:.1f}, one half "
+        f"of the held-out drawings to the other {1000 * halves:.1f}, the best run {1000 * best:.1f}"
+    )
+    return text + (
+        ": **no run is nearer to the style than the photos are.**" if best >= photos else "."
+    )
+
+
+def _styles(runs: Iterable[Record]) -> list[str]:
+    return sorted({run["style"] for run in runs})
+
+
+def _words(style: str) -> str:
+    return style.replace("_", " ")
 
 
 def sheet(work: Path, runs: Sequence[Record], target: Path, *, tile: int = 224) -> None:
     """The portraits that may be shown, drawn by each run of the first seed; styles across."""
     done = pick(runs, seed=min(run["seed"] for run in pick(runs)))
-    styles = sorted({run["style"] for run in done})
+    styles = _styles(done)
     rows = {_label(run): {} for run in sorted(done, key=lambda run: _order(run)[1:])}
     for run in done:
         name = f"{run['style']}-{run['variant']}-{run['examples']}-s{run['seed']}.png"
@@ -232,14 +270,18 @@ def sheet(work: Path, runs: Sequence[Record], target: Path, *, tile: int = 224) 
     cells = {"photo": dict.fromkeys(styles, work / "portraits.png"), **rows}
     with Image.open(work / "portraits.png") as photos:
         width = tile * photos.width // photos.height
-    page = Image.new("RGB", (200 + width * len(styles), tile * len(cells)), "white")
+    head = 30
+    page = Image.new("RGB", (200 + width * len(styles), head + tile * len(cells)), "white")
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(15)
+    for column, style in enumerate(styles):
+        pen.text((204 + width * column, 6), _words(style), fill="black", font=font)
     for row, (label, pictures) in enumerate(cells.items()):
-        pen.multiline_text((8, row * tile + tile // 2 - 18), label, fill="black", font=font)
+        top = head + row * tile
+        pen.multiline_text((8, top + tile // 2 - 18), label, fill="black", font=font)
         for style, path in pictures.items():
             with Image.open(path) as picture:
                 small = picture.convert("RGB").resize((width, tile), Image.Resampling.LANCZOS)
-            page.paste(small, (200 + width * styles.index(style), row * tile))
+            page.paste(small, (200 + width * styles.index(style), top))
     page.save(target, quality=88)
 
 
@@ -257,7 +299,7 @@ def curve(runs: Sequence[Record], target: Path, note: str) -> None:
 
     shown = ("kid_mobilenet_v2", "identity_cosine_sface", "landmark_error")
     figure = Figure(figsize=(10, 3.4), layout="constrained")
-    pairs = [run for run in pick(runs) if run["variant"] in ("full", "no_alignment")]
+    pairs = with_fewer(pick(runs)) or pick(runs)
     counts = sorted({run["examples"] for run in pairs})
     for axes, metric in zip(figure.subplots(1, len(shown)), shown, strict=True):
         title, factor, _ = METRICS[metric]
@@ -286,8 +328,15 @@ def curve(runs: Sequence[Record], target: Path, note: str) -> None:
     figure.savefig(target, dpi=110)
 
 
-def write(work: Path, out: Path, plot: Path) -> None:
-    """Collect the results of a work folder and write everything about them."""
+def write(work: Path, out: Path, plot: Path, page: Path) -> None:
+    """Collect the results of a work folder and write everything about them.
+
+    Args:
+        work: where the runs are.
+        out: folder of the report and its picture.
+        plot: file of the data-efficiency curve.
+        page: Markdown file with marks, between which the tables go.
+    """
     files = sorted((work / "results").glob("*.json"))
     runs = sorted((json.loads(file.read_text("utf-8")) for file in files), key=_order)
     if not runs:
@@ -296,6 +345,7 @@ def write(work: Path, out: Path, plot: Path) -> None:
     record = {"settings": settings, "runs": runs}
     (out / "ablation.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     (out / "ablation.md").write_text(render(record), "utf-8")
+    page.write_text(gallery(page.read_text("utf-8"), record), "utf-8")
     if pick(runs):
         sheet(work, runs, out / "ablation.jpg")
         side, steps = settings["resolution"], settings["steps"]

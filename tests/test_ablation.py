@@ -157,12 +157,14 @@ class TestTables:
         assert "no run is nearer to the style than the photos are" in report.render(record)
         metric["value"] = 0.3
         text = report.render(record)
-        assert "The best run has 300.0." in text
+        assert "the best run 300.0." in text
         assert "no run is nearer" not in text
 
     def test_the_page_is_what_the_numbers_say(self, report: Any) -> None:
         record = json.loads((BENCHMARKS / "ablation.json").read_text("utf-8"))
         assert (BENCHMARKS / "ablation.md").read_text("utf-8") == report.render(record)
+        page = report.GALLERY.read_text("utf-8")
+        assert page == report.gallery(page, record)
 
 
 class TestWholeRun:
@@ -201,7 +203,12 @@ class TestWholeRun:
         return tmp_path / "networks"
 
     def test_trains_measures_writes_and_never_repeats(
-        self, ablation: Any, work: Path, judges: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        ablation: Any,
+        report: Any,
+        work: Path,
+        judges: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setitem(ablation.CLAIMS, "alignment", ("full", "no_alignment"))
         out = work.parent
@@ -214,7 +221,9 @@ class TestWholeRun:
                 "styles": "animation",
             },
             **{"work": work, "out": out, "plot": out / "plot.png", "networks": judges},
+            **{"page": out / "styles.md"},
         }
+        (out / "styles.md").write_text(f"# Styles\n\n{report.BEGIN}\n{report.END}\n", "utf-8")
         command = [word for key, value in words.items() for word in (f"--{key}", str(value))]
         ablation.main(command)
         record = json.loads((out / "ablation.json").read_text("utf-8"))
@@ -224,9 +233,10 @@ class TestWholeRun:
                 *run["metrics"]
             }
         # Three portraits beside the labels: the photo and two variants.
-        assert Image.open(out / "ablation.jpg").size == (200 + 3 * 224, 3 * 224)
+        assert Image.open(out / "ablation.jpg").size == (200 + 3 * 224, 30 + 3 * 224)
         assert Image.open(out / "plot.png").width > 500
-        assert "no alignment of any kind" in (out / "ablation.md").read_text("utf-8")
+        for name in ("ablation.md", "styles.md"):
+            assert "no alignment of any kind" in (out / name).read_text("utf-8")
 
         for folder in ("runs", "warmup"):
             shutil.rmtree(work / folder)
