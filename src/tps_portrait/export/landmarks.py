@@ -117,13 +117,13 @@ class ExportedMesh(nn.Module):
         target = TARGETS.get(facts.get("target", ""))
         if facts.get("network") != "mesh" or target is None or not target.loadable:
             raise ModelFileError(f"{path} is not a face mesh. Pass the file face-mesh.")
-        self.facts_input: dict[str, Any] = facts["input"]
+        self._input: dict[str, Any] = facts["input"]
         # The layers are too small for threads.
         self._run = load_runner(target.name, path, threads=1)
 
     def forward(self, pixel_values: Tensor) -> MeshOutput:
         """Place the mesh; see `AttentionMesh.forward`."""
-        pixels, last = self.facts_input["dtype"] == "uint8", self.facts_input["layout"] == "NHWC"
+        pixels, last = self._input["dtype"] == "uint8", self._input["layout"] == "NHWC"
         x = (pixel_values * 255).round().to(torch.uint8) if pixels else pixel_values * 2 - 1
         images = as_array(x.permute(0, 2, 3, 1) if last else x)
         rows = [torch.from_numpy(self._run(image[None]))[0] for image in images]

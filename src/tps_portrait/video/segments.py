@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from .._files import atomic_write
 from ..errors import OutputError
 from .reading import require_av
 
@@ -143,9 +144,8 @@ class SegmentStore:
         path, state_path = self.paths()
         os.replace(part, path)
         facts = {"first": str(first), "last": str(last), "frames": str(frames)}
-        staged = state_path.with_suffix(".part")
-        save_file(dict(state), staged, metadata=facts)
-        os.replace(staged, state_path)
+        with atomic_write(state_path) as staged:
+            save_file(dict(state), staged, metadata=facts)
         self.segments.append(Segment(path, first, last, frames, state_path))
 
     def last_state(self) -> dict[str, Tensor]:
@@ -248,6 +248,5 @@ class SegmentWriter:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    staged = path.with_suffix(".part")
-    staged.write_bytes(content)
-    os.replace(staged, path)
+    with atomic_write(path) as staged:
+        staged.write_bytes(content)

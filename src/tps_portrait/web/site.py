@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from .._bundled import PORTRAIT
+from .._files import atomic_write
 from .._version import __version__
 from ..errors import ModelFileError, OutputError
 from ..export import LANDMARK_FILES
@@ -16,7 +17,6 @@ from ..export.sidecar import read_sidecar, sidecar_path, weights_hash
 from ..pipeline import TPSPortraitPipeline
 from .runtime import FILES
 
-_ASSETS = Path(__file__).parents[1] / "assets"
 _PAGE = ("index.html", "page.css", "page.mjs", "worker.mjs", "follow.mjs", "portrait.mjs", "sw.js")
 _NOTE = "built.json"
 _GENERATED = ("files.js", _NOTE)
@@ -82,7 +82,7 @@ def build_site(
             (folder / name).mkdir(exist_ok=True)
         for name in _PAGE:
             shutil.copyfile(source / name, folder / name)
-        shutil.copyfile(_ASSETS / "astronaut.jpg", folder / "example.jpg")
+        shutil.copyfile(PORTRAIT, folder / "example.jpg")
         for name in FILES:
             if not _same_size(runtime / name, folder / "runtime" / name):
                 shutil.copyfile(runtime / name, folder / "runtime" / name)
@@ -110,13 +110,14 @@ def _write_models(
             report(f"exporting {name} …")
             pipe.export("onnx", path, dynamic=True, size=256, io="float", layout="nchw")
             built.note(path, key)
-        faces = [models / f"{stem}.onnx" for stem in LANDMARK_FILES.values()]
-        key = weights_hash(pipe.landmarker)
-        if style == styles[0] and not all(built.has(face, key) for face in faces):
-            report("exporting the networks that find faces …")
-            pipe.export_landmarks("onnx", models)
-            for face in faces:
-                built.note(face, key)
+        if style == styles[0]:
+            faces = [models / f"{stem}.onnx" for stem in LANDMARK_FILES.values()]
+            key = weights_hash(pipe.landmarker)
+            if not all(built.has(face, key) for face in faces):
+                report("exporting the networks that find faces …")
+                pipe.export_landmarks("onnx", models)
+                for face in faces:
+                    built.note(face, key)
         title = (pipe.style or name).replace("_", " ").replace("-", " ").capitalize()
         entries.append({"name": name, "title": title, "file": path.name})
     return entries
@@ -190,6 +191,5 @@ def _same_size(one: Path, other: Path) -> bool:
 
 
 def _write(path: Path, text: str) -> None:
-    staged = path.with_suffix(".part")
-    staged.write_text(text + "\n", "utf-8")
-    os.replace(staged, path)
+    with atomic_write(path) as staged:
+        staged.write_text(text + "\n", "utf-8")
