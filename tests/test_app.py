@@ -23,7 +23,7 @@ import pytest
 import yaml
 from PIL import Image, ImageChops, ImageStat
 
-from conftest import ASTRONAUT
+from conftest import ASTRONAUT, DATA
 from faces import EXAMPLES
 from tps_portrait.hub.styles import bundled_styles
 
@@ -236,6 +236,22 @@ class TestOverHTTP:
             client.predict(
                 [*nine, upload(tmp_path / "notes.txt")], base, 4, None, api_name="/train"
             )
+
+    def test_two_people_at_once_get_their_own(self, app: Served, tmp_path: Path) -> None:
+        photos, jobs = (ASTRONAUT, DATA / "grace_hopper.jpg"), []
+        people = [
+            gradio_client.Client(app.url, verbose=False, download_files=str(tmp_path / photo.stem))
+            for photo in photos
+        ]
+        for person, photo in zip(people, photos, strict=True):
+            jobs.append(
+                person.submit(upload(photo), bundled_styles()[0], 1.0, 0.0, api_name="/draw")
+            )
+        for photo, job in zip(photos, jobs, strict=True):
+            _, file = job.result(timeout=120)
+            drawing, expected = Image.open(file["value"]), Image.open(photo)
+            assert drawing.size == expected.size
+            assert 3 < distance(expected, drawing) < 60
 
     def test_trains(self, client: Any, app: Served, pictures: list[Path]) -> None:
         job = client.submit(
