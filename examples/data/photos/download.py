@@ -33,11 +33,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fetching import DownloadError, RemoteFile, fetch
+from fetching import DownloadError, RemoteFile, exit_status, fetch
 from figshare import API, list_files
 from tqdm import tqdm
 
-from tps_portrait.errors import DatasetError, TPSPortraitError
+from tps_portrait.errors import DatasetError
 from tps_portrait.preparation import (
     PrepareOptions,
     SourcePicture,
@@ -343,6 +343,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not options.no_mattes:
         # Now, and not after an hour of downloading: says what to install if OpenCV is not there.
         import mattes  # noqa: F401
+    return exit_status(lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make the sets that the command line describes.
+
+    Raises:
+        DownloadError: a file cannot be had.
+        TPSPortraitError: the pictures are not there or cannot be prepared.
+    """
     try:
         if options.local is None:
             download(options.downloads, options.api)
@@ -359,19 +369,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if given:
             print(f"{given} are face crops with landmarks already and are copied as they are")
         build(pictures, options.out, workers=options.workers, mattes=not options.no_mattes)
-    except (TPSPortraitError, DownloadError) as error:
-        advice = ""
-        if isinstance(error, DownloadError) and options.local is None:
-            advice = (
-                " If it stays so, download the archives with a browser from the pages above "
-                "(--help) and give their folder with --from."
-            )
-        print(f"error: {error}{advice}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted; run again to go on", file=sys.stderr)
-        return 130
-    return 0
+    except DownloadError as error:
+        if options.local is not None:
+            raise
+        raise DownloadError(
+            f"{error} If it stays so, download the archives with a browser from the pages above "
+            "(--help) and give their folder with --from."
+        ) from error
 
 
 if __name__ == "__main__":

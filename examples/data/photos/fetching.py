@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import http.client
 import re
+import sys
 import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tps_portrait.errors import TPSPortraitError
 
 _AGENT = "tps_portrait-examples/1 (Python urllib)"
 _TIMEOUT = 60.0
@@ -19,6 +22,19 @@ _CHUNK = 1 << 18
 
 class DownloadError(RuntimeError):
     """A file cannot be had, or is not what it should be; the message says what to do."""
+
+
+def exit_status(work: Callable[[], object]) -> int:
+    """Do the work of a command; name the error that ends it and return the exit status."""
+    try:
+        work()
+    except (TPSPortraitError, DownloadError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; run again to go on", file=sys.stderr)
+        return 130
+    return 0
 
 
 @dataclass(frozen=True)

