@@ -20,8 +20,7 @@ from .network import PortableFinder, to_inputs
 from .options import ExportOptions, as_array
 from .parity import compare_numbers
 from .pictures import varied
-from .sidecar import read_sidecar
-from .targets import TARGETS, find_target, load_runner
+from .targets import find_target, load_runner, read_facts
 from .writer import Export, ExportReport, write_export
 
 LANDMARK_FILES = {"short_range": "face-short", "full_range": "face-full", "mesh": "face-mesh"}
@@ -113,9 +112,8 @@ class ExportedMesh(nn.Module):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__()
         path = Path(path)
-        facts = read_sidecar(path)
-        target = TARGETS.get(facts.get("target", ""))
-        if facts.get("network") != "mesh" or target is None or not target.loadable:
+        facts, target = read_facts(path)
+        if facts.get("network") != "mesh":
             raise ModelFileError(f"{path} is not a face mesh. Pass the file face-mesh.")
         self._input: dict[str, Any] = facts["input"]
         # The layers are too small for threads.

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, ModelFileError
 from .options import STRIDE, as_array
-from .sidecar import read_sidecar
-from .targets import TARGETS, load_runner
+from .targets import load_runner, read_facts
 
 
 class ExportedGenerator(nn.Module):
@@ -39,11 +38,7 @@ class ExportedGenerator(nn.Module):
     def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
         super().__init__()
         path = Path(path)
-        self.facts = read_sidecar(path)
-        target = TARGETS.get(self.facts.get("target", ""))
-        if target is None or not target.loadable:
-            able = ", ".join(kind.suffix for kind in TARGETS.values() if kind.loadable)
-            raise ModelFileError(f"{path} is not loaded here; files that are: {able}.")
+        self.facts, target = read_facts(path)
         if self.facts.get("network"):
             raise ModelFileError(f"{path} finds faces and draws nothing. Load the file of a style.")
         self.facts_input: dict[str, Any] = self.facts["input"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from .._version import installed_versions
-from ..errors import ConfigError, ExportError, TPSPortraitError
+from ..errors import ConfigError, ExportError, ModelFileError, TPSPortraitError
 from . import aoti, coreml, executorch, litert, ncnn, onnx, openvino, pt2
 from .options import Runner, Target
+from .sidecar import read_sidecar
 
 TARGETS: dict[str, Target] = {
     module.TARGET.name: module.TARGET
@@ -30,6 +32,24 @@ def find_target(name: str) -> Target:
     if name not in TARGETS:
         raise ConfigError(f"There is no target {name!r}; choose one of {', '.join(TARGETS)}.")
     return TARGETS[name]
+
+
+def read_facts(path: Path) -> tuple[dict[str, Any], Target]:
+    """Read what the JSON beside an exported file says, and look up its format.
+
+    Args:
+        path: file written by `export` or `export_landmarks`.
+
+    Raises:
+        ModelFileError: the file or its JSON is missing or damaged, or of a format that is not
+            loaded.
+    """
+    facts = read_sidecar(path)
+    target = TARGETS.get(facts.get("target", ""))
+    if target is None or not target.loadable:
+        able = ", ".join(kind.suffix for kind in TARGETS.values() if kind.loadable)
+        raise ModelFileError(f"{path} is not loaded here; files that are: {able}.")
+    return facts, target
 
 
 def load_runner(target: str, path: Path, threads: int | None = None) -> Runner:
