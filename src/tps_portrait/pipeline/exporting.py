@@ -212,9 +212,10 @@ class ExportPipeline(PublishingPipeline):
             ) from error
         if mesh is not None:
             placer = ExportedMesh(mesh)
-            landmarks = copy.deepcopy(
-                landmarks or FaceLandmarker.from_pretrained(shared_landmarks())
-            )
+            if landmarks is None:
+                landmarks = FaceLandmarker.from_pretrained(shared_landmarks())
+            else:
+                landmarks = copy.deepcopy(landmarks)
             landmarks.mesh = placer  # type: ignore[assignment]
         pipe = cls(generator, aligner, processor, landmarks)  # type: ignore[arg-type]
         pipe.style = facts.get("style")
