@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import ConfigError
+from ..errors import ConfigError, OutputError
 from ..models.discriminator import PortraitDiscriminator, PortraitDiscriminatorConfig
 from ..models.generator import StyleGenerator, StyleGeneratorConfig
 
@@ -68,4 +68,10 @@ def save_networks(
     """
     for name, network in ((INVERSE, inverse), (DISCRIMINATOR, discriminator)):
         weights = {key: value.half().contiguous() for key, value in network.state_dict().items()}
-        network.save_pretrained(Path(folder) / name, state_dict=weights)
+        try:
+            network.save_pretrained(Path(folder) / name, state_dict=weights)
+        except OSError as error:
+            raise OutputError(
+                f"Cannot write the training's networks to {folder}: {error}. Make room, or choose "
+                f"another output_dir."
+            ) from error
