@@ -32,7 +32,6 @@ TITLES = {
     "animegan_type": "AnimeGAN-type",
 }
 NOT_SHOWN = "not shown"
-GALLERY = Path(__file__).resolve().parents[1] / "docs" / "styles.md"
 BEGIN, END = "<!-- written by benchmarks/ablation.py -->", "<!-- end of the claims -->"
 
 
@@ -214,7 +213,7 @@ def gallery(page: str, record: Record) -> str:
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"{GALLERY} must hold the lines {BEGIN} and {END}.")
+        raise SystemExit(f"The page of the styles must hold the lines {BEGIN} and {END}.")
     lines = sections(record["runs"], plot="assets/data_efficiency.png")
     middle = "\n\n".join(lines).replace("## ", "### ")
     return f"{before}{begin}\n\n{middle}\n\n{end}{after}"
