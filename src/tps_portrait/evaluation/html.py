@@ -126,7 +126,7 @@ def _histogram(values: Sequence[float]) -> str:
         f'height="{24 * n / max(counts):.1f}"/>'
         for i, n in enumerate(counts)
     )
-    label = f"{interval_text((low, high))}"
+    label = interval_text((low, high))
     return (
         f'<svg width="{6 * _BINS}" height="24" fill="#567" role="img"><title>{label}</title>'
         f"{bars}</svg>"
