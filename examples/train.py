@@ -197,8 +197,10 @@ def train(args: TrainingArguments) -> None:
         if isinstance(tracker, tracking.JSONLTracker) and accelerator.is_main_process:
             tracker.rewind(progress.step)
 
-    augment_photos = PhotoAugmentation(args.photo_augmentation)
-    augment_judged = DiscriminatorAugmentation(args.discriminator_augmentation)
+    augment_photos = PhotoAugmentation(args.photo_augmentation, distance=args.distance)
+    augment_judged = DiscriminatorAugmentation(
+        args.discriminator_augmentation, args.discriminator_colour
+    )
     shown = batches.validation_batch(validation or photos, examples, accelerator.device)
     generator, inverse, discriminator = map(
         accelerator.unwrap_model, (nets.generator, nets.inverse, nets.discriminator)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from faces import make_landmarks
 from tps_portrait import LandmarkError, TPSAligner, TPSAlignerConfig
-from tps_portrait.models.aligner.modeling_aligner import REGIONS
+from tps_portrait.models.aligner.modeling_aligner import FEATURES, REGIONS
 from tps_portrait.ops.landmarks import apply_affine, fit_similarity, mean_face
 from tps_portrait.ops.tps import identity_grid
 
@@ -163,6 +163,45 @@ class TestRegions:
         squeezed[:, mouth] = middle + 0.05 * (face[:, mouth] - middle)
         crop = aligner.crop_regions(blobs(squeezed[:, mouth], sigma=0.01), squeezed)["mouth"]
         assert centres(crop).abs().max() < 0.5
+
+    def test_aligned_eyes_look_where_the_target_looks(self, aligner: TPSAligner) -> None:
+        source, target = make_landmarks(2, 5), make_landmarks(2, 6)
+        eyes = (slice(36, 42), slice(42, 48))
+        middles = [torch.stack([x[:, e].mean(1) for e in eyes], 1) for x in (source, target)]
+        width = (source[:, 39] - source[:, 36]).norm(dim=-1)[:, None, None]
+        gaze = torch.tensor([0.06, 0.02]) * width
+        pupils = (middles[0] - gaze, middles[1] + gaze)
+        for index, name in enumerate(("right_eye", "left_eye")):
+            one = slice(index, index + 1)
+            drawn = blobs(pupils[0][:, one], sigma=0.01)
+            wanted = centres(
+                aligner.crop_regions(blobs(pupils[1][:, one], sigma=0.01), target)[name]
+            )
+            looking = centres(aligner.align_regions(drawn, source, target, pupils)[name])
+            staring = centres(aligner.align_regions(drawn, source, target)[name])
+            miss = (looking - wanted).norm(dim=-1)
+            assert (miss < 0.5 * (staring - wanted).norm(dim=-1)).all()
+            assert miss.max() < 0.05
+
+    def test_masks_cover_eyes_and_mouth_and_nothing_else(self, aligner: TPSAligner) -> None:
+        face = make_landmarks(2, 3)
+        masks = aligner.feature_masks(face)
+        assert masks.keys() == FEATURES.keys()
+        for name, mask in masks.items():
+            assert mask.shape == (2, 1, 64, 64)
+            assert 0 <= mask.min() < mask.max() <= 1
+            inside = aligner.crop_regions(blobs(face[:, list(FEATURES[name])], sigma=0.01), face)
+            assert (inside[name] * mask).sum() > 0.9 * inside[name].sum()
+            others = sorted(set(REGIONS[name]) - set(FEATURES[name]))
+            if others:
+                brow = aligner.crop_regions(blobs(face[:, others], sigma=0.01), face)
+                assert (brow[name] * mask).sum() < 0.05 * brow[name].sum()
+
+    def test_mask_of_a_closed_mouth_is_not_empty(self, aligner: TPSAligner) -> None:
+        face = make_landmarks(1)
+        mouth = list(REGIONS["mouth"])
+        face[:, mouth, 1] = face[:, mouth, 1].mean(1, keepdim=True)
+        assert aligner.feature_masks(face)["mouth"].mean() > 0.05
 
     def test_size_follows_the_configuration(self) -> None:
         small = TPSAligner(TPSAlignerConfig(region_size=24))

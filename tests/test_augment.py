@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from conftest import seeded
 from faces import make_landmarks
 from test_aligner import MARKS, blobs, centres, pixels
+from tps_portrait.ops.landmarks import fit_similarity
 from tps_portrait.ops.tps import identity_grid
 from tps_portrait.training.augment import (
     DiscriminatorAugmentation,
@@ -16,9 +18,11 @@ from tps_portrait.training.augment import (
     random_backgrounds,
     random_colour,
     random_deformation,
+    random_hue,
     random_light,
     random_similarity,
     replace_background,
+    step_back,
 )
 
 
@@ -168,6 +172,96 @@ class TestDiscriminatorAugmentation:
         grey = torch.full((64, 3, 32, 32), 0.2)
         middle = DiscriminatorAugmentation(1.0)(grey).flatten(1).median(1).values
         assert (middle - 0.2).abs().max() < 0.2
+
+    def test_colour_alone_leaves_every_pixel_in_its_place(self) -> None:
+        torch.manual_seed(0)
+        crops = {"mouth": photos()}
+        found = DiscriminatorAugmentation(0.0, 1.0).recolour(crops)["mouth"]
+        assert (found - crops["mouth"]).abs().mean() > 0.02
+        torch.testing.assert_close(luma(found), luma(crops["mouth"]), atol=1e-4, rtol=0)
+
+
+def luma(pictures: Tensor) -> Tensor:
+    return (pictures * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1)
+
+
+class TestHue:
+    def test_probability_0_is_the_identity(self) -> None:
+        assert torch.equal(random_hue(photos(), 0.0), photos())
+
+    def test_moves_hue_and_saturation_within_their_range(self) -> None:
+        torch.manual_seed(0)
+        orange = torch.tensor([0.6, 0.0, -0.6]).view(1, 3, 1, 1).expand(400, 3, 2, 2)
+        found = random_hue(orange, 1.0)
+        assert (luma(found) - luma(orange)).abs().max() < 1e-4
+        in_phase = found[:, 0] * 0.596 - found[:, 1] * 0.274 - found[:, 2] * 0.322
+        quadrature = found[:, 0] * 0.211 - found[:, 1] * 0.523 + found[:, 2] * 0.312
+        chroma = torch.hypot(in_phase, quadrature)[:, 0, 0]
+        original = (0.6 * 0.596 + 0.6 * 0.322) ** 2 + (0.6 * 0.211 - 0.6 * 0.312) ** 2
+        ratio = chroma / original**0.5
+        assert 0.5 < ratio.min() < 0.7
+        assert 1.8 < ratio.max() < 2.25
+        start = torch.atan2(torch.tensor(0.6 * (0.211 - 0.312)), torch.tensor(0.6 * 0.918))
+        turned = (torch.atan2(quadrature, in_phase)[:, 0, 0] - start).abs()
+        assert 0.6 < turned.max() < 0.71
+
+    def test_grey_stays_grey(self) -> None:
+        grey = torch.full((8, 3, 4, 4), 0.3)
+        torch.testing.assert_close(random_hue(grey, 1.0), grey, atol=1e-3, rtol=0)
+
+    def test_gradients_pass(self) -> None:
+        picture = photos().requires_grad_()
+        random_hue(picture, 1.0).square().sum().backward()
+        assert picture.grad is not None
+        assert picture.grad.abs().min() >= 0
+        assert (picture.grad.abs() > 0).float().mean() > 0.9
+
+
+class TestStepBack:
+    def test_landmarks_follow_the_pixels(self) -> None:
+        torch.manual_seed(0)
+        face, side = make_landmarks(6), 128
+        soft = F.interpolate(photos(6, 8) * 0.5, (side, side), mode="bicubic")
+        moved, landmarks = step_back(soft, face, torch.ones(6, 1, side, side))
+        # Where the similarity between the landmarks leads, the picture must be found again.
+        forward = fit_similarity(face, landmarks)
+        grid = F.affine_grid(forward, [6, 3, side, side], align_corners=False)
+        again = F.grid_sample(moved, grid, align_corners=False)
+        inner = (slice(None), slice(None), slice(8, -8), slice(8, -8))
+        assert (again[inner] - soft[inner]).abs().mean() < 0.01
+        assert (again[inner] - soft[inner]).abs().max() < 0.1
+
+    def test_people_get_smaller_and_stand_at_the_foot(self) -> None:
+        torch.manual_seed(0)
+        face = make_landmarks(1, spread=0.0).expand(100, -1, -1)
+        masks = torch.zeros(100, 1, 16, 16)
+        _, landmarks = step_back(torch.zeros(100, 3, 16, 16), face, masks)
+        eyes, before = ((x[:, 45] - x[:, 36]).norm(dim=-1) for x in (landmarks, face))
+        scale = eyes / before
+        assert 0.45 < scale.min() < 0.5
+        assert 0.8 < scale.max() < 0.85
+        foot = torch.tensor([0.0, 1.0])
+        lowest = landmarks[:, 8] - scale[:, None] * (face[:, 8] - foot)
+        torch.testing.assert_close(lowest[:, 1], torch.ones(100), atol=1e-4, rtol=0)
+        assert landmarks.abs().max() < 1
+
+    def test_the_scene_is_where_the_person_is_not(self) -> None:
+        torch.manual_seed(0)
+        black = torch.full((4, 3, 32, 32), -1.0)
+        moved, _ = step_back(black, make_landmarks(4), torch.ones(4, 1, 32, 32))
+        # The top row lies outside a picture that was shrunk to the foot of the frame.
+        assert (moved[:, :, 0] > -0.99).any()
+        assert (moved[:, :, -1].amin(-1) < -0.9).all()
+
+    def test_happens_to_whole_batches_with_its_probability(self) -> None:
+        torch.manual_seed(0)
+        face = make_landmarks(2, spread=0.0)
+        grey, matte = torch.zeros(2, 3, 32, 32), torch.ones(2, 1, 32, 32)
+        augment = PhotoAugmentation(1.0, distance=0.5)
+        eyes = [augment(grey, face, matte)[1] for _ in range(60)]
+        sizes = torch.stack([(x[:, 45] - x[:, 36]).norm(dim=-1) for x in eyes])
+        small = sizes < 0.8 * (face[:, 45] - face[:, 36]).norm(dim=-1)
+        assert 0.15 < small.float().mean() < 0.6
 
 
 class TestDeformation:

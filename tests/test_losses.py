@@ -174,3 +174,42 @@ class TestGrid:
 
     def test_small_pictures(self) -> None:
         assert losses.grid_loss(torch.zeros(2, 3, 32, 64)) == 0
+
+
+class TestPattern:
+    def crops(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        dots = torch.zeros(2, 3, 8, 8)
+        dots[:, :, 2:4, 2:4] = 0.5
+        return {"mouth": dots}, {"mouth": torch.ones(2, 1, 8, 8)}
+
+    def test_is_0_for_the_same_pattern_in_another_brightness(self) -> None:
+        drawn, masks = self.crops()
+        assert losses.pattern_loss(drawn, drawn, masks).item() == 0
+        lighter = {"mouth": drawn["mouth"] + 0.3}
+        assert losses.pattern_loss(lighter, drawn, masks).item() == pytest.approx(0, abs=1e-6)
+
+    def test_colour_of_the_same_luma_is_free(self) -> None:
+        drawn, masks = self.crops()
+        shift = torch.tensor([0.587, -0.299, 0.0]).view(1, 3, 1, 1)
+        assert losses.pattern_loss(
+            {"mouth": drawn["mouth"] + shift}, drawn, masks
+        ).item() == pytest.approx(0, abs=1e-6)
+
+    def test_a_missing_dot_counts_by_hand(self) -> None:
+        drawn, masks = self.crops()
+        # 4 of 64 pixels differ by 0.5, and the mean of that, 1/32, is taken off everywhere.
+        wanted = (4 * (0.5 - 1 / 32) + 60 / 32) / 64
+        found = losses.pattern_loss({"mouth": torch.zeros(2, 3, 8, 8)}, drawn, masks)
+        assert found.item() == pytest.approx(wanted, rel=1e-5)
+
+    def test_outside_the_mask_nothing_counts(self) -> None:
+        drawn, masks = self.crops()
+        masks["mouth"][:, :, 2:4, 2:4] = 0
+        found = losses.pattern_loss({"mouth": torch.zeros(2, 3, 8, 8)}, drawn, masks)
+        assert found.item() == 0
+
+    def test_regions_without_a_mask_do_not_count(self) -> None:
+        drawn, masks = self.crops()
+        with_nose = {**drawn, "nose": torch.zeros(2, 3, 8, 8)}
+        other = {**drawn, "nose": torch.ones(2, 3, 8, 8)}
+        assert losses.pattern_loss(with_nose, other, masks).item() == 0

@@ -22,6 +22,8 @@ from tps_portrait.training.arguments import LossWeights, TrainingArguments
 from tps_portrait.training.augment import DiscriminatorAugmentation
 from tps_portrait.training.content import ContentNetwork
 from tps_portrait.training.data import load_faces, to_float
+from tps_portrait.training.losses import pattern_loss
+from tps_portrait.training.pupils import locate_pupils
 from tps_portrait.training.step import (
     Batch,
     Networks,
@@ -96,6 +98,7 @@ class TestTerms:
             ("invariance_weight", {"invariance"}, set()),
             ("anchor_weight", {"anchor"}, set()),
             ("grid_weight", {"grid"}, set()),
+            ("pattern_weight", {"pattern"}, set()),
         ],
     )
     def test_each_alone(
@@ -135,6 +138,23 @@ class TestTerms:
         for name, region in cut.items():
             assert bare.aligned_regions[name].equal(region)
             assert not real.aligned_regions[name].equal(region)
+
+    def test_patterns_are_compared_with_eyes_that_look_the_same_way(self, batch: Batch) -> None:
+        nets, args = networks(), options(pattern_weight=1.0)
+        drawings = draw(nets, batch, args, 1)
+        pupils = (
+            locate_pupils(batch.example, batch.example_landmarks),
+            locate_pupils(batch.photo, batch.photo_landmarks),
+        )
+        wanted = nets.aligner.align_regions(
+            batch.example, batch.example_landmarks, batch.photo_landmarks, pupils
+        )
+        for name, region in wanted.items():
+            assert drawings.aligned_regions[name].equal(region)
+        g_terms, _ = run(nets, batch, args, 1)
+        crops = nets.aligner.crop_regions(drawings.drawn, batch.photo_landmarks)
+        masks = nets.aligner.feature_masks(batch.photo_landmarks)
+        assert g_terms["pattern"].item() == pytest.approx(pattern_loss(crops, wanted, masks).item())
 
     def test_without_feature_alignment_the_cycle_is_plain(self, batch: Batch) -> None:
         nets, args = networks(), options(feature_alignment=False)

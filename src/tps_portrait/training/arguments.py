@@ -44,6 +44,9 @@ class LossWeights:
     content_weight: float = _option(
         0.0, "Content of the photo stays readable; needs --content_network."
     )
+    pattern_weight: float = _option(
+        0.0, "Lights and darks of eyes and mouth lie as in aligned examples."
+    )
     r1_weight: float = _option(0.0, "R1 gradient penalty on real examples.")
 
 
@@ -110,6 +113,14 @@ class TrainingArguments(LossWeights):
     photo_augmentation: float = _option(1.0, "Strength of the augmentation of photos, 0 to 1.")
     discriminator_augmentation: float = _option(
         0.5, "Probability of each augmentation of what the discriminators see."
+    )
+    discriminator_colour: float = _option(
+        0.0,
+        "Probability that the discriminators see other hues and saturations, so that the photo's "
+        "colours may stay; 0 where the palette belongs to the style.",
+    )
+    distance: float = _option(
+        0.0, "Probability that the people of a batch stand farther off, as in a frame."
     )
     pixel_alignment: bool = _option(
         True, "Whole pictures are compared with aligned examples; without, with untouched ones."
@@ -229,6 +240,7 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("reconstruction_steps", "lr_warmup_steps", "dataloader_num_workers"), 0, math.inf),
     (tuple(item.name for item in fields(LossWeights)), 0, math.inf),
     (("photo_augmentation", "discriminator_augmentation"), 0, 1),
+    (("discriminator_colour", "distance"), 0, 1),
     (("adam_beta1", "adam_beta2", "ema_decay"), 0, math.nextafter(1, 0)),
     (("pair_fraction",), _POSITIVE, 1),
     (("anchor_luma", "anchor_chroma"), 0, math.inf),

@@ -5,6 +5,8 @@ All randomness comes from torch's global generator, whose state is in the checkp
 
 from __future__ import annotations
 
+import math
+
 import kornia.augmentation as K
 import torch
 import torch.nn.functional as F
@@ -139,17 +141,59 @@ def replace_background(photos: Tensor, masks: Tensor, probability: float = 0.6) 
     return photos + change * (1 - masks) * (scene - photos)
 
 
+# RGB to luma, in-phase and quadrature (NTSC, 1953).
+_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+
+
+def step_back(
+    photos: Tensor, landmarks: Tensor, masks: Tensor, strength: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Let people stand farther off: smaller, at the foot of a made-up scene.
+
+    Args:
+        photos: `(B, 3, H, W)` in [-1, 1].
+        landmarks: `(B, 68, 2)`, (x, y) in [-1, 1].
+        masks: `(B, 1, H, W)` in [0, 1], 1 on the person. Without a matte (1 everywhere) a photo
+            hangs in the scene as a picture.
+        strength: 1 shrinks to 0.45 to 0.85 of the size.
+
+    Returns:
+        Pictures and landmarks of the same shapes.
+    """
+    count, _, height, width = photos.shape
+    scale = 1 - torch.empty(count, device=photos.device).uniform_(0.15, 0.55) * strength
+    aside = torch.empty(count, device=photos.device).uniform_(-0.9, 0.9) * (1 - scale)
+    zero = torch.zeros_like(scale)
+    forward = torch.stack(
+        [torch.stack([scale, zero, aside], -1), torch.stack([zero, scale, 1 - scale], -1)], 1
+    )
+    grid = F.affine_grid(invert_affine(forward), list(photos.shape), align_corners=False)
+    # Bilinear sampling skips pixels below half the size; a blur before stands for the camera's.
+    soft = F.interpolate(
+        F.interpolate(photos, scale_factor=0.5, mode="area"), (height, width), mode="bilinear"
+    )
+    near = ((0.6 - scale) / 0.15).clamp(0, 1).view(-1, 1, 1, 1)
+    person = warp(photos + near * (soft - photos), grid)
+    mask = warp(masks, grid, padding_mode="zeros")
+    scene = random_backgrounds(count, (height, width), photos.device)
+    return scene + mask * (person - scene), apply_affine(forward, landmarks)
+
+
 class PhotoAugmentation(nn.Module):
     """What happens to the photos of a batch before anything is drawn from them.
 
     Args:
         strength: 0 (nothing) to 1.
         backgrounds: probability of another background, where a photo has a matte.
+        distance: probability that all people of a batch stand farther off.
     """
 
-    def __init__(self, strength: float = 1.0, backgrounds: float = 0.6) -> None:
+    def __init__(
+        self, strength: float = 1.0, backgrounds: float = 0.6, distance: float = 0.0
+    ) -> None:
         super().__init__()
         self.strength = strength
+        self.distance = distance
         self.backgrounds = backgrounds
         self.camera = nn.Sequential(
             K.RandomGaussianBlur((5, 5), (0.3, 1.2), p=0.2 * strength),
@@ -174,6 +218,8 @@ class PhotoAugmentation(nn.Module):
         if self.strength == 0:
             return photos, landmarks, photos
         photos = replace_background(photos, masks, self.backgrounds * self.strength)
+        if self.distance and torch.rand(()) < self.distance:
+            photos, landmarks = step_back(photos, landmarks, masks)
         photos, landmarks = random_similarity(photos, landmarks, self.strength)
         even = random_colour(photos, self.strength)
         photos = self.camera(random_light(even, self.strength)).clamp(-1, 1)
@@ -187,11 +233,14 @@ class DiscriminatorAugmentation(nn.Module):
 
     Args:
         probability: of each change, for each picture.
+        colour: probability of another hue and saturation. A discriminator that cannot rely on them
+            lets the drawing keep colours that no example has, such as an orange suit.
     """
 
-    def __init__(self, probability: float = 0.5) -> None:
+    def __init__(self, probability: float = 0.5, colour: float = 0.0) -> None:
         super().__init__()
         self.probability = probability
+        self.colour = colour
         self.changes = nn.Sequential(
             K.RandomAffine(8.0, (0.06, 0.06), (0.9, 1.15), padding_mode=2, p=probability),
             K.RandomErasing((0.02, 0.12), (0.5, 2.0), value=0.0, p=0.5 * probability),
@@ -199,6 +248,7 @@ class DiscriminatorAugmentation(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Change `(B, 3, H, W)` in [-1, 1]; gradients pass through."""
+        pictures = random_hue(pictures, self.colour)
         if self.probability == 0:
             return pictures
         count = pictures.shape[0]
@@ -207,6 +257,45 @@ class DiscriminatorAugmentation(nn.Module):
         light = torch.empty(count, 1, 1, 1, device=pictures.device).uniform_(-0.15, 0.15)
         contrast = torch.empty(count, 1, 1, 1, device=pictures.device).uniform_(-0.15, 0.15)
         return changed * (1 + contrast * active) + light * active
+
+    def recolour(self, crops: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Change colours only, of crops `(B, 3, s, s)` by name: their place is the point."""
+        return {name: random_hue(crop, self.colour) for name, crop in crops.items()}
+
+
+def random_hue(pictures: Tensor, probability: float) -> Tensor:
+    """Turn the hue by up to 40 degrees and halve or double the saturation; luma stays.
+
+    Args:
+        pictures: `(B, 3, H, W)`; gradients pass through.
+        probability: for each picture, in [0, 1].
+
+    Returns:
+        `(B, 3, H, W)`; values may leave [-1, 1].
+    """
+    if probability == 0:
+        return pictures
+    count, device = pictures.shape[0], pictures.device
+
+    def spread(limit: float) -> Tensor:
+        return torch.empty(count, device=device).uniform_(-limit, limit)
+
+    angle, saturation = spread(0.7), (spread(math.log(2)) + 0.1).exp()
+    change = (torch.rand(count, device=device) < probability).float()
+    angle, saturation = angle * change, saturation**change
+    to_yiq = torch.tensor(_YIQ, device=device)
+    zero, one = torch.zeros_like(angle), torch.ones_like(angle)
+    cos, sin = angle.cos() * saturation, angle.sin() * saturation
+    turn = torch.stack(
+        [
+            torch.stack([one, zero, zero], -1),
+            torch.stack([zero, cos, -sin], -1),
+            torch.stack([zero, sin, cos], -1),
+        ],
+        1,
+    )
+    mix = torch.linalg.inv(to_yiq) @ turn @ to_yiq
+    return torch.einsum("bij,bjhw->bihw", mix.to(pictures.dtype), pictures)
 
 
 def random_deformation(

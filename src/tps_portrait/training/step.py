@@ -20,6 +20,7 @@ from . import losses
 from .arguments import TrainingArguments
 from .augment import DiscriminatorAugmentation, random_deformation
 from .content import ContentNetwork, content_loss
+from .pupils import locate_pupils
 
 
 @dataclass
@@ -84,9 +85,9 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
     with torch.no_grad():
         if args.global_adversarial_weight:
             result.aligned_example = aligner.align(y, q, p) if args.pixel_alignment else y
-        if args.local_adversarial_weight:
+        if args.local_adversarial_weight or args.pattern_weight:
             result.aligned_regions = (
-                aligner.align_regions(y, q, p)
+                aligner.align_regions(y, q, p, _gazes(batch) if args.pattern_weight else None)
                 if args.local_alignment
                 else aligner.crop_regions(y, q)
             )
@@ -142,7 +143,7 @@ def discriminator_terms(
             terms["d_r1"] = losses.r1_penalty(real_logits, real)
     if args.local_adversarial_weight:
         drawn = nets.aligner.crop_regions(drawings.drawn.detach(), batch.photo_landmarks)
-        terms["d_local"] = _regions_hinge(judge, drawings.aligned_regions, drawn)
+        terms["d_local"] = _regions_hinge(judge, drawings.aligned_regions, drawn, augment)
     if drawings.unaligned is not None and args.unaligned_adversarial_weight:
         drawn_unaligned = drawings.unaligned.detach()
         terms["d_unaligned"] = losses.discriminator_hinge(
@@ -153,6 +154,7 @@ def discriminator_terms(
                 judge,
                 nets.aligner.crop_regions(batch.example, batch.example_landmarks),
                 nets.aligner.crop_regions(drawn_unaligned, batch.example_landmarks),
+                augment,
             )
     return terms
 
@@ -169,14 +171,19 @@ def generator_terms(
     judge = nets.discriminator
     if args.global_adversarial_weight:
         terms["global"] = losses.generator_hinge(judge(augment(drawings.drawn))["global"])
-    if args.local_adversarial_weight:
+    crops = {}
+    if args.local_adversarial_weight or args.pattern_weight:
         crops = nets.aligner.crop_regions(drawings.drawn, batch.photo_landmarks)
-        terms["local"] = _regions_raise(judge, crops)
+    if args.local_adversarial_weight:
+        terms["local"] = _regions_raise(judge, augment.recolour(crops))
+    if args.pattern_weight:
+        masks = nets.aligner.feature_masks(batch.photo_landmarks)
+        terms["pattern"] = losses.pattern_loss(crops, drawings.aligned_regions, masks)
     if drawings.unaligned is not None and args.unaligned_adversarial_weight:
         terms["unaligned"] = losses.generator_hinge(judge(augment(drawings.unaligned))["global"])
         if args.local_adversarial_weight:
-            crops = nets.aligner.crop_regions(drawings.unaligned, batch.example_landmarks)
-            terms["unaligned_local"] = _regions_raise(judge, crops)
+            cut = nets.aligner.crop_regions(drawings.unaligned, batch.example_landmarks)
+            terms["unaligned_local"] = _regions_raise(judge, augment.recolour(cut))
     if drawings.photo_returned is not None and drawings.photo_visible is not None:
         mask = drawings.photo_visible
         terms["cycle"] = losses.cycle_loss(drawings.photo_returned * mask, batch.photo * mask)
@@ -201,7 +208,7 @@ def generator_terms(
             nets.content,
             drawings.drawn,
             reference,
-            nets.aligner.crop_regions(drawings.drawn, batch.photo_landmarks),
+            crops or nets.aligner.crop_regions(drawings.drawn, batch.photo_landmarks),
             nets.aligner.crop_regions(reference, batch.photo_landmarks),
         )
     return terms
@@ -227,6 +234,7 @@ def weighted_sum(terms: Terms, args: TrainingArguments) -> Tensor:
         "invariance": args.invariance_weight,
         "anchor": args.anchor_weight,
         "content": args.content_weight,
+        "pattern": args.pattern_weight,
         "grid": args.grid_weight,
         "d_r1": args.r1_weight,
         "reconstruction": 10.0,
@@ -270,8 +278,14 @@ def _diverged(reason: str) -> TrainingDivergedError:
     )
 
 
-def _regions_hinge(judge: nn.Module, real: dict[str, Tensor], fake: dict[str, Tensor]) -> Tensor:
-    real_logits, fake_logits = judge(parts=real), judge(parts=fake)
+def _regions_hinge(
+    judge: nn.Module,
+    real: dict[str, Tensor],
+    fake: dict[str, Tensor],
+    augment: DiscriminatorAugmentation,
+) -> Tensor:
+    real_logits = judge(parts=augment.recolour(real))
+    fake_logits = judge(parts=augment.recolour(fake))
     values = [losses.discriminator_hinge(real_logits[k], fake_logits[k]) for k in real_logits]
     return torch.stack(values).mean()
 
@@ -279,6 +293,15 @@ def _regions_hinge(judge: nn.Module, real: dict[str, Tensor], fake: dict[str, Te
 def _regions_raise(judge: nn.Module, fake: dict[str, Tensor]) -> Tensor:
     logits = judge(parts=fake)
     return torch.stack([losses.generator_hinge(logits[k]) for k in logits]).mean()
+
+
+def _gazes(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Pupils of the examples and of the photos in even light."""
+    photo = batch.photo if batch.reference is None else batch.reference
+    return (
+        locate_pupils(batch.example, batch.example_landmarks),
+        locate_pupils(photo, batch.photo_landmarks),
+    )
 
 
 def _visible(grid: Tensor) -> Tensor:

@@ -25,6 +25,13 @@ REGIONS: dict[str, tuple[int, ...]] = {
     "mouth": (*range(48, 60),),
 }
 
+# What in a region has the same make in every face, by the landmarks of its outline.
+FEATURES: dict[str, tuple[int, ...]] = {
+    "right_eye": (*range(36, 42),),
+    "left_eye": (*range(42, 48),),
+    "mouth": (*range(48, 60),),
+}
+
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
@@ -137,7 +144,13 @@ class TPSAligner(PortraitPreTrainedModel):
         return {name: warp(image, self._region_grid(landmarks, name)) for name in REGIONS}
 
     @_without_autocast
-    def align_regions(self, image: Tensor, source: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def align_regions(
+        self,
+        image: Tensor,
+        source: Tensor,
+        target: Tensor,
+        pupils: tuple[Tensor, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
         """Cut the regions of `image` out as they would look on the target face.
 
         Each region is bent by a spline of its own landmarks alone (local alignment): closer at the
@@ -147,6 +160,8 @@ class TPSAligner(PortraitPreTrainedModel):
             image: `(B, C, H, W)`.
             source: `(B, 68, 2)` landmarks of `image`.
             target: `(B, 68, 2)` landmarks whose crops the result shall fit.
+            pupils: `(B, 2, 2)` of `image` and of the target, the eye of landmarks 36 to 41 first:
+                the aligned eyes then look where those of the target look.
 
         Returns:
             Crops `(B, C, s, s)` by region name, aligned with `crop_regions(…, target)`.
@@ -157,14 +172,47 @@ class TPSAligner(PortraitPreTrainedModel):
             inside, outside = target[:, list(index)], source[:, list(index)]
             corners = grid[:, :: grid.shape[1] - 1, :: grid.shape[2] - 1].flatten(1, 2)
             similarity = fit_similarity(inside, outside)
+            if pupils is not None and name.endswith("eye"):
+                one = slice(0, 1) if name.startswith("right") else slice(1, 2)
+                # The centre alone: an iris moved as a whole would tear the lids.
+                inside = torch.cat([inside, pupils[1][:, one]], 1)
+                outside = torch.cat([outside, pupils[0][:, one]], 1)
+            # In units of the crop, or the stiffness would grow as the part gets smaller.
+            middle = corners.mean(1, keepdim=True)
+            unit = (corners - middle).norm(dim=-1).mean(1)[:, None, None].clamp_min(1e-6)
             spline = fit_tps(
-                torch.cat([inside, corners], 1),
+                (torch.cat([inside, corners], 1) - middle) / unit,
                 torch.cat([outside, apply_affine(similarity, corners)], 1),
                 self.config.regularization,
             )
-            points = evaluate_tps(spline, grid.flatten(1, 2)).view_as(grid)
-            crops[name] = warp(image, points)
+            places = (grid.flatten(1, 2) - middle) / unit
+            crops[name] = warp(image, evaluate_tps(spline, places).view_as(grid))
         return crops
+
+    @_without_autocast
+    def feature_masks(self, landmarks: Tensor) -> dict[str, Tensor]:
+        """Soft masks of the eyes within their lids and of the lips, in the crops of their regions.
+
+        Args:
+            landmarks: `(B, 68, 2)`.
+
+        Returns:
+            `(B, 1, s, s)` in [0, 1] by region name, aligned with `crop_regions(…, landmarks)`.
+        """
+        axes = _upright(landmarks)
+        masks = {}
+        for name, index in FEATURES.items():
+            local = landmarks[:, list(index)] @ axes.transpose(1, 2)
+            low, high = local.amin(1, keepdim=True), local.amax(1, keepdim=True)
+            half = (high - low) / 2
+            # A closed eye or mouth is a line: it gets the lids or lips beside it.
+            floor = half[..., :1] * half.new_tensor([1.0, 0.35])
+            half = torch.maximum(half, floor).clamp_min(1e-6)
+            grid = self._region_grid(landmarks, name)
+            places = grid.flatten(1, 2) @ axes.transpose(1, 2)
+            radius = ((places - (low + high) / 2) / half).norm(dim=-1)
+            masks[name] = ((1.5 - radius) / 0.3).clamp(0, 1).view(grid.shape[:3])[:, None]
+        return masks
 
     def exaggerate(self, image: Tensor, landmarks: Tensor, strength: float = 1.0) -> Tensor:
         """Move a face toward the style's mean face; `geometry_strength` of the pipeline.
@@ -204,14 +252,11 @@ class TPSAligner(PortraitPreTrainedModel):
     def _region_grid(self, landmarks: Tensor, name: str) -> Tensor:
         """Sampling grid of an upright square around a region, as wide as its landmarks ask for."""
         points = landmarks[:, list(REGIONS[name])]
-        eyes = landmarks[:, 42:48].mean(1) - landmarks[:, 36:42].mean(1)
-        along = eyes / eyes.norm(dim=-1, keepdim=True).clamp_min(1e-6)
-        down = torch.stack([-along[:, 1], along[:, 0]], -1)
-        axes = torch.stack([along, down], 1)
+        axes = _upright(landmarks)
         local = points @ axes.transpose(1, 2)
         low, high = local.amin(1), local.amax(1)
         # A mouth is wide and flat; half the eye distance keeps a closed one from filling the crop.
-        floor = 0.5 * eyes.norm(dim=-1)
+        floor = 0.5 * _between_eyes(landmarks).norm(dim=-1)
         half = torch.maximum((high - low).amax(-1), floor) * (0.5 * self.config.region_margin)
         centre = ((low + high) / 2)[:, None] @ axes
         size = self.config.region_size
@@ -219,6 +264,17 @@ class TPSAligner(PortraitPreTrainedModel):
         square = torch.stack(torch.meshgrid(ticks, ticks, indexing="xy"), -1).view(1, -1, 2)
         grid = centre + (square * half[:, None, None]) @ axes
         return grid.view(-1, size, size, 2)
+
+
+def _between_eyes(landmarks: Tensor) -> Tensor:
+    return landmarks[:, 42:48].mean(1) - landmarks[:, 36:42].mean(1)
+
+
+def _upright(landmarks: Tensor) -> Tensor:
+    """Axes of an upright face, `(B, 2, 2)`: along the line of the eyes, and down."""
+    eyes = _between_eyes(landmarks)
+    along = eyes / eyes.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+    return torch.stack([along, torch.stack([-along[:, 1], along[:, 0]], -1)], 1)
 
 
 def _check(landmarks: Tensor, name: str) -> None:
