@@ -49,6 +49,7 @@ def bundling() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def rendering() -> ModuleType:
+    load_script(ROOT / "tools/page_parts.py")
     return load_script(ROOT / "tools/render_cards.py")
 
 

@@ -16,6 +16,7 @@ import json
 import sys
 from pathlib import Path
 
+from page_parts import replace_marked
 from tps_portrait import ConfigError, TPSPortraitError
 from tps_portrait.hub.cards import render_style_card, update_card
 from tps_portrait.hub.facts import StyleFacts, read_facts
@@ -91,12 +92,8 @@ def page(facts: dict[str, StyleFacts]) -> str:
     Raises:
         ConfigError: the marks around that part are gone.
     """
-    before, begin, rest = PAGE.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ConfigError(f"{PAGE} must hold the lines {BEGIN} and {END}.")
     middle = "\n\n".join(notes(style, found) for style, found in facts.items())
-    return f"{before}{begin}\n\n{middle}\n\n{end}{after}"
+    return replace_marked(PAGE.read_text("utf-8"), BEGIN, END, middle)
 
 
 def rendered() -> dict[Path, str]:
