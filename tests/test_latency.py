@@ -16,6 +16,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
 import latency  # noqa: E402
+import latency_report  # noqa: E402
 import latency_worker  # noqa: E402
 from peers import PEERS  # noqa: E402
 from readme_blocks import find_blocks  # noqa: E402
@@ -73,8 +74,8 @@ def test_page_states_goals_and_gaps() -> None:
     missing |= {"note": 'ncnn cannot be imported. pip install "tps-portrait[ncnn]"'}
     face = {"part": "all", "runtime": "onnxruntime", "threads": 2, "frame": 640, "side": 256}
     facts = {"command": "python benchmarks/latency.py", "machine": "a machine", "processors": 2}
-    facts |= {"load": 0.1, "versions": "torch 2", "seconds": 300.0}
-    page = latency.markdown(
+    facts |= {"load": 0.1, "versions": "torch 2", "seconds": 300.0, "note": "A fan was on."}
+    page = latency_report.markdown(
         {
             "facts": facts,
             "peak": [{"threads": 2, "gflops": 250.0}],
@@ -85,9 +86,15 @@ def test_page_states_goals_and_gaps() -> None:
     )
     assert "| 30 frames a second at 512 px, 2 threads, fp32 | 100 (10.0 ms, onnxruntime) |" in page
     assert "| 90 times |" in page
+    assert "300 s in all. A fan was on. Batch 1" in page
     assert "| 100 times fewer MACs at 512 px | 105 times |" in page
     assert "face 256 px) | 55 ms |" in page
     assert 'pip install "tps-portrait[ncnn]"' in page
     tables = [line for line in page.splitlines() if line.startswith("| animation")]
     assert len({line.count("|") for line in tables}) == 1
     assert all(block.reason for block in find_blocks(page)), "the tests run the blocks of all pages"
+
+
+def test_the_page_is_what_the_numbers_say() -> None:
+    results = json.loads((BENCHMARKS / "latency.json").read_text("utf-8"))
+    assert (BENCHMARKS / "latency.md").read_text("utf-8") == latency_report.markdown(results)
