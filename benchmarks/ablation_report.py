@@ -10,6 +10,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from result_pages import replace_marked, table
+
 Record = dict[str, Any]
 
 METRICS: dict[str, tuple[str, float, bool]] = {
@@ -62,12 +64,6 @@ def cell(runs: Sequence[Record], metric: str) -> str:
 
     mean = shown(sum(values) / len(values))
     return mean if len(values) == 1 else f"{mean} ({shown(min(values))} to {shown(max(values))})"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
-    """A Markdown table, its first columns of words."""
-    rule = ["---"] * words + ["---:"] * (len(head) - words)
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
 
 
 def wins(runs: Sequence[Record], metric: str, first: Record, second: Record) -> tuple[int, int]:
@@ -210,13 +206,8 @@ def with_fewer(runs: Sequence[Record]) -> list[Record]:
 
 def gallery(page: str, record: Record) -> str:
     """`docs/styles.md` with its part about the claims anew."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"The page of the styles must hold the lines {BEGIN} and {END}.")
     lines = sections(record["runs"], plot="assets/data_efficiency.png")
-    middle = "\n\n".join(lines).replace("## ", "### ")
-    return f"{before}{begin}\n\n{middle}\n\n{end}{after}"
+    return replace_marked(page, BEGIN, END, "\n\n".join(lines).replace("## ", "### "))
 
 
 def _beginning(settings: Record) -> str:

@@ -1,6 +1,7 @@
 """Start-up time of the app: from the command to the line with its address.
 
-    .venv-app/bin/python benchmarks/app.py        # after `make app` made the environment
+    .venv-app/bin/python benchmarks/app.py             # after `make app` made the environment
+    .venv-app/bin/python benchmarks/app.py --report    # writes its part of README.md only
 
 CPU time is that of the app's process with one thread; other work on the machine lengthens the wall
 time, and hardly the CPU time.
@@ -8,12 +9,16 @@ time, and hardly the CPU time.
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import result_pages
+from tps_portrait.hub.styles import bundled_styles
 
 APP = Path(__file__).resolve().parents[1] / "examples" / "app"
 
@@ -49,11 +54,16 @@ def start() -> tuple[float, float]:
 
 
 def main() -> None:
-    """Start it three times and print the times."""
-    for _ in range(3):
+    """Start it several times, and write the result file and the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--starts", type=int, default=3)
+    options = result_pages.parse(parser, "app")
+    run = result_pages.Run("app", "torch", "gradio", python=".venv-app/bin/python")
+    starts = []
+    for _ in range(options.starts):
         wall, cpu = start()
-        load = os.getloadavg()[0]
-        print(f"serves after {wall:.1f} s, {cpu:.1f} s of CPU time (load {load:.1f})", flush=True)
+        starts.append({"wall": round(wall, 2), "cpu": round(cpu, 2)})
+    run.write({"threads": 1, "styles": len(bundled_styles()), "starts": starts}, options.output)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""MACs, parameters and time of the default generator at 512x512, as a Markdown table.
+"""MACs, parameters and time of the default generator at 512x512.
 
 Random weights from a fixed seed: they change neither MACs nor time. Each row is a process-local
 median over `--runs` calls after three warm-ups, batch 1, wall clock.
 
-    python benchmarks/generator.py                 # 1 and 2 threads
+    python benchmarks/generator.py                 # writes generator.json and its part of README.md
+    python benchmarks/generator.py --report        # that part only
     python benchmarks/generator.py --threads 1 --runs 10 --no-compile
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -18,11 +18,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+import result_pages
 from tps_portrait import StyleGenerator, StyleGeneratorConfig
-from tps_portrait.evaluation.cost import count_macs
-from tps_portrait.hub.machine import cpu_name
-
-SIZE = 512
+from tps_portrait.evaluation.cost import count_macs, count_parameters
 
 
 def median_ms(call: Callable[[], Tensor], runs: int) -> float:
@@ -37,14 +35,14 @@ def median_ms(call: Callable[[], Tensor], runs: int) -> float:
     return statistics.median(times) * 1e3
 
 
-def variants(seed: int, compiled: bool) -> dict[str, Callable[[], Tensor]]:
+def variants(seed: int, size: int, compiled: bool) -> dict[str, Callable[[], Tensor]]:
     """The ways of running the generator, by name."""
     torch.manual_seed(seed)
     eager = StyleGenerator(StyleGeneratorConfig()).eval().requires_grad_(False)
     folded = eager.fuse()
     last = eager.fuse().to(memory_format=torch.channels_last)
     half = eager.fuse().to(memory_format=torch.channels_last, dtype=torch.bfloat16)
-    picture = torch.rand(1, 3, SIZE, SIZE) * 2 - 1
+    picture = torch.rand(1, 3, size, size) * 2 - 1
     nhwc = picture.to(memory_format=torch.channels_last)
     calls: dict[str, Callable[[], Tensor]] = {
         "eager": lambda: eager(picture),
@@ -59,31 +57,29 @@ def variants(seed: int, compiled: bool) -> dict[str, Callable[[], Tensor]]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure, and write the result file and the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--runs", type=int, default=30)
+    parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
-    args = parser.parse_args()
-    generator = StyleGenerator(StyleGeneratorConfig()).eval()
-    parameters = sum(p.numel() for p in generator.parameters())
-    print(
-        f"{count_macs(generator, SIZE) / 1e9:.3f} GMAC and {parameters / 1e6:.3f} M parameters at "
-        f"{SIZE}x{SIZE}. Seed {args.seed}, median of {args.runs} calls, torch {torch.__version__}, "
-        f"{cpu_name()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start.\n"
-    )
-    heads = [f"ms, {n} thread{'s' if n > 1 else ''}" for n in args.threads]
-    print(f"| variant | {' | '.join(heads)} |")
-    print(f"|---|{'---:|' * len(heads)}")
+    args = result_pages.parse(parser, "generator")
+    run = result_pages.Run("generator", "torch")
+    network = StyleGenerator(StyleGeneratorConfig()).eval()
     rows: dict[str, list[float]] = {}
     for threads in args.threads:
         torch.set_num_threads(threads)
         with torch.inference_mode():
-            for name, call in variants(args.seed, args.compile).items():
-                rows.setdefault(name, []).append(median_ms(call, args.runs))
-    for name, times in rows.items():
-        print(f"| {name} | {' | '.join(f'{t:.1f}' for t in times)} |")
+            for name, call in variants(args.seed, args.size, args.compile).items():
+                rows.setdefault(name, []).append(round(median_ms(call, args.runs), 2))
+    figures = {
+        "settings": {name: getattr(args, name) for name in ("threads", "runs", "size", "seed")},
+        "macs": count_macs(network, args.size),
+        "parameters": count_parameters(network),
+        "rows": [{"variant": name, "ms": times} for name, times in rows.items()],
+    }
+    run.write(figures, args.output)
 
 
 if __name__ == "__main__":

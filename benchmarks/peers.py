@@ -1,11 +1,17 @@
 """Generators of other portrait and cartoon projects, rebuilt from their published layer tables.
 
-Random weights: they change neither MACs nor time. Only `benchmarks/latency.py` uses these.
+Random weights: they change neither MACs nor time. `latency.py` times them; run as a script, this
+counts what they cost, without computing anything:
+
+    python benchmarks/peers.py             # writes peers.json and its part of README.md
+    python benchmarks/peers.py --report    # that part only
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -196,3 +202,36 @@ PEERS: dict[str, Callable[[], nn.Module]] = {
     "AnimeGANv2-lite": AnimeGANv2Lite,
 }
 """Networks by name; the last is the light one."""
+
+
+def costs(sizes: list[int]) -> list[dict[str, Any]]:
+    """Parameters of every network and of ours, and GMAC of a picture of each size; the least first.
+
+    Shapes alone are followed through the networks, on the device `meta`.
+    """
+    from tps_portrait import StyleGenerator, StyleGeneratorConfig
+    from tps_portrait.evaluation.cost import count_macs, count_parameters
+
+    makers = {"ours": lambda: StyleGenerator(StyleGeneratorConfig()), **PEERS}
+    rows = []
+    for name, make in makers.items():
+        network = make().eval().to("meta")
+        gmacs = [round(count_macs(network, size) / 1e9, 4) for size in sizes]
+        rows.append({"name": name, "parameters": count_parameters(network), "gmacs": gmacs})
+    return sorted(rows, key=lambda row: row["gmacs"])
+
+
+def main() -> None:
+    """Count, and write the result file and the page."""
+    # Not above: `latency_worker.py` imports this module, and measures memory.
+    import result_pages
+
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
+    options = result_pages.parse(parser, "peers")
+    run = result_pages.Run("peers", "torch")
+    run.write({"sizes": options.sizes, "rows": costs(options.sizes)}, options.output)
+
+
+if __name__ == "__main__":
+    main()

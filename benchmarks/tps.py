@@ -1,14 +1,15 @@
-"""Time and peak memory of the thin-plate spline warp beside kornia's, as a Markdown table.
+"""Time and peak memory of the thin-plate spline warp beside kornia's.
 
 Each measurement is a process of its own, the two libraries in turn for each case. Time is the
-least of a few calls after a warm-up: fit and warp of an RGB picture, `forward+backward` with
+least of two to five calls after a warm-up: fit and warp of an RGB picture, `forward+backward` with
 gradients for picture and source points. It is the CPU time of the process, which on one thread is
 the wall time of a machine that does nothing else (`--clock wall` for the wall time itself). Peak
 memory is the growth of the process's largest resident size (`ru_maxrss`) over its size with
 libraries and inputs loaded. 68 points are real landmark pairs (tests/data/landmarks.json), 478 a
 jittered lattice.
 
-    python benchmarks/tps.py
+    python benchmarks/tps.py             # writes tps.json and its part of README.md
+    python benchmarks/tps.py --report    # that part only
 """
 
 from __future__ import annotations
@@ -22,18 +23,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
-import kornia
 import kornia.geometry.transform as kornia_transform
 import torch
 from torch import Tensor
 
-from tps_portrait.hub.machine import cpu_name
+import result_pages
 from tps_portrait.ops.tps import warp_by_landmarks
 
 LANDMARKS = Path(__file__).parents[1] / "tests" / "data" / "landmarks.json"
 MODES = ("forward", "forward+backward")
+PASSED = ("threads", "seed", "repeats", "seconds", "memory_gib", "clock")
 CLOCKS = {"cpu": time.process_time, "wall": time.perf_counter}
 
 
@@ -101,20 +103,21 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     before = peak_mib()
     times: list[float] = []
     try:
-        while len(times) < args.repeats and (not times or sum(times) < args.seconds):
+        # two at least: the first also waits for the system to hand out the memory
+        while len(times) < args.repeats and (len(times) < 2 or sum(times) < args.seconds):
             image.grad = source.grad = None
             times.append(call(image, source, target))
     except RuntimeError as error:
         if "memory" not in str(error):
             raise
         return {}
-    return {"seconds": min(times), "mib": peak_mib() - before}
+    mib = round(peak_mib() - before, 1)
+    return {"seconds": round(min(times), 5), "calls": len(times), "mib": mib}
 
 
 def spawn(args: argparse.Namespace, case: list[str]) -> dict[str, float]:
     """Measure one case in a process of its own."""
-    options = ["threads", "seed", "repeats", "seconds", "memory_gib", "clock"]
-    passed = [f"--{name.replace('_', '-')}={getattr(args, name)}" for name in options]
+    passed = [f"--{name.replace('_', '-')}={getattr(args, name)}" for name in PASSED]
     command = [sys.executable, __file__, *passed, "--case", *case]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -123,7 +126,7 @@ def spawn(args: argparse.Namespace, case: list[str]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure every case and print the table."""
+    """Measure every case, and write the result file and the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
@@ -132,40 +135,22 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--clock", choices=list(CLOCKS), default="cpu")
-    parser.add_argument("--seconds", type=float, default=8, help="start no repeat after these")
+    parser.add_argument("--seconds", type=float, default=8, help="start no third call after these")
     parser.add_argument("--memory-gib", type=float, default=10, help="address space of a process")
     parser.add_argument("--case", nargs=5, help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = result_pages.parse(parser, "tps")
     if args.case:
         print(json.dumps(measure(args)))
         return
-    print(
-        f"{cpu_name()}, {args.threads} thread(s), seed {args.seed}; Python "
-        f"{platform.python_version()}, torch {torch.__version__}, kornia {kornia.__version__}; "
-        f"least {args.clock} time of up to {args.repeats} calls; address space limited to "
-        f"{args.memory_gib:g} GiB\n"
-    )
-    print(
-        "| px | points | batch | pass | ours, ms | kornia, ms | ratio | ours, MiB | kornia, MiB |"
-    )
-    print("|---:|---:|---:|---|---:|---:|---:|---:|---:|")
-    for size in args.sizes:
-        for count in args.points:
-            for batch in args.batches:
-                for mode in MODES:
-                    case = [str(batch), str(size), str(count), mode]
-                    mine, other = (spawn(args, [name, *case]) for name in LIBRARIES)
-                    cells = [str(size), str(count), str(batch), mode]
-                    fits = [bool(mine), bool(other)]
-                    for result in (mine, other):
-                        cells.append(f"{result['seconds'] * 1e3:.0f}" if result else "no memory")
-                    ratio = other["seconds"] / mine["seconds"] if all(fits) else math.nan
-                    cells.append(f"{ratio:.1f}" if all(fits) else "-")
-                    for result in (mine, other):
-                        cells.append(
-                            f"{result['mib']:.0f}" if result else f"> {args.memory_gib:g} GiB"
-                        )
-                    print(f"| {' | '.join(cells)} |", flush=True)
+    run = result_pages.Run("tps", "torch", "kornia")
+    rows = []
+    for size, count, batch, mode in product(args.sizes, args.points, args.batches, MODES):
+        case = [str(batch), str(size), str(count), mode]
+        row = {"size": size, "points": count, "batch": batch, "pass": mode}
+        rows.append({**row, **{name: spawn(args, [name, *case]) for name in LIBRARIES}})
+        print(rows[-1], file=sys.stderr, flush=True)
+    settings = {name: getattr(args, name) for name in (*PASSED, "batches", "sizes", "points")}
+    run.write({"settings": settings, "rows": rows}, args.output)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ its side, in percent of the side. `flicker` is the mean change of the drawn face
 frame, in levels of 255, at rest: landmarks are found in the noisy frames, and the same frame
 without noise is drawn, so that only the landmarks can move it.
 
-    python benchmarks/video.py
+    python benchmarks/video.py             # writes video.json and its part of README.md
+    python benchmarks/video.py --report    # that part only
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from pathlib import Path
@@ -25,9 +25,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+import result_pages
 import tps_portrait
 from tps_portrait import TPSPortraitPipeline
-from tps_portrait.hub.machine import cpu_name
 from tps_portrait.models.landmarks import Face, FaceLandmarker
 from tps_portrait.ops.landmarks import apply_affine, eye_centers, invert_affine
 from tps_portrait.processing import face_crops
@@ -137,7 +137,7 @@ def flicker(pipe: TPSPortraitPipeline, frame: Tensor, faces: list[Face]) -> floa
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure, and write the result file and the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=150)
     parser.add_argument("--rest", type=int, default=60, help="frames at rest in the beginning")
@@ -145,34 +145,27 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--style", default="animation")
     parser.add_argument("--drawn", type=int, default=24, help="frames of the flicker, 0 for none")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    parser.add_argument("--threads", type=int, default=1)
+    options = result_pages.parse(parser, "video")
+    run = result_pages.Run("video", "torch")
+    torch.set_num_threads(options.threads)
 
     pipe = TPSPortraitPipeline.from_pretrained(options.style)
     frames = film(options.frames, options.rest, options.noise, options.seed)
     photo = torch.from_numpy(np.array(Image.open(PHOTO).convert("RGB"))).permute(2, 0, 1)
     truth = pipe.landmarker.detect([photo], max_faces=1)[0][0].landmarks
-    rows = {}
+    rows = []
     for way in ("detected in each frame", "followed", "followed, smoothed"):
         faces, milliseconds = find(way, pipe.landmarker, frames)
-        rows[way] = {**figures(faces, truth, options.rest), "ms a frame": milliseconds}
+        found = {**figures(faces, truth, options.rest), "ms a frame": milliseconds}
         if options.drawn:
             (clean,) = film(1, 1, 0.0, 0)
             still = faces[10 : min(10 + options.drawn, options.rest)]
-            rows[way]["flicker"] = flicker(pipe, clean, still)
-    if options.json:
-        print(json.dumps(rows, indent=2))
-        return
-    names = list(next(iter(rows.values())))
-    print(
-        f"{options.frames} frames of {SIDE}x{SIDE} at {FPS} fps, noise {options.noise:g} levels, "
-        f"seed {options.seed}, style {options.style}; torch {torch.__version__}, "
-        f"{torch.get_num_threads()} thread(s), {cpu_name()}\n"
-    )
-    print("| landmarks | " + " | ".join(names) + " |")
-    print("|---|" + "---:|" * len(names))
-    for way, row in rows.items():
-        print(f"| {way} | " + " | ".join(f"{row[name]:.2f}" for name in names) + " |")
+            found["flicker"] = flicker(pipe, clean, still)
+        rows.append({"landmarks": way, **{name: round(value, 4) for name, value in found.items()}})
+    chosen = ("frames", "rest", "noise", "seed", "style", "drawn", "threads")
+    settings = {name: getattr(options, name) for name in chosen}
+    run.write({"settings": {**settings, "side": SIDE, "fps": FPS}, "rows": rows}, options.output)
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ def benchmarks(pages: Pages) -> None:
         names.append(name)
     text = (
         "# Benchmarks\n\nThese pages are the reports in `benchmarks/`, taken over when the site is "
-        "built. Each names the command that prints it and the machine it ran on.\n\n"
+        "built. Each is made of result files beside it, and names commands and machine.\n\n"
         + toctree(names, depth=2)
     )
     pages.write("benchmarks/index.md", text)
