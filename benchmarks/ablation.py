@@ -51,6 +51,8 @@ SHOWN = (
 )
 RECIPES = ROOT / "examples" / "configs"
 
+# What the recipes have beside the paper and compares pixels, which only an aligned variant can.
+LEFT_OUT = {"pattern_weight": 0.0, "discriminator_colour": 0.0, "distance": 0.0}
 UNALIGNED = {"pixel_alignment": False, "local_alignment": False, "feature_alignment": False}
 GLOBAL_ONLY = {**UNALIGNED, "local_adversarial_weight": 0.0, "invariance_weight": 0.0}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -213,6 +215,7 @@ def options(run: Run, work: Path, settings: Settings) -> dict[str, Any]:
         "report_to": "none",
         "seed": run.seed,
         "cpu": not torch.cuda.is_available(),
+        **LEFT_OUT,
         **VARIANTS[run.variant],
     }
 
