@@ -53,7 +53,7 @@ app: $(VENV)-app/.installed ## Serve the demo app on http://127.0.0.1:7860
 	$(VENV)-app/bin/python examples/app/app.py
 
 test-app: $(VENV)-app/.installed ## Test the app, over HTTP and in Chromium where there is one
-	$(VENV)-app/bin/python -m pytest tests/test_app.py $(PYTEST_ARGS)
+	$(VENV)-app/bin/python -m pytest tests/test_app.py tests/test_app_files.py $(PYTEST_ARGS)
 
 test-web: $(VENV)-app/.installed $(HOST)/.installed ## Test the page for browsers in Chromium
 	@# 5: no test was collected, as what they need is missing; pytest has said what

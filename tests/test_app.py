@@ -6,16 +6,15 @@ With TPS_PORTRAIT_SCREENSHOTS=docs/assets they also write the pictures of the do
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ import pytest
 import yaml
 from PIL import Image, ImageChops, ImageStat
 
+from app_server import APP, ROOT, Served, assemble, serve, stop
 from conftest import ASTRONAUT, DATA
 from faces import EXAMPLES
 from tps_portrait.hub.styles import bundled_styles
@@ -31,81 +31,19 @@ gradio_client = pytest.importorskip(
     "gradio_client", reason="gradio is not installed: `make test-app` runs these tests"
 )
 
-ROOT = Path(__file__).parents[1]
-APP = ROOT / "examples" / "app"
 SCREENSHOTS = os.environ.get("TPS_PORTRAIT_SCREENSHOTS")
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 
 
-@dataclass
-class Served:
-    """A running app."""
-
-    url: str
-    files: Path
-    process: subprocess.Popen[str]
-    folder: Path
-
-    def pictures(self) -> list[Path]:
-        """Everything that it holds on disk at the moment."""
-        # Libraries may leave files of their own beside this folder; no picture is in those.
-        folders = self.files.glob("tps-portrait-app-*")
-        return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-
-
-def assemble(folder: Path) -> Path:
-    """Write the Space as people publish it."""
-    command = [sys.executable, str(APP / "make_space.py"), str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder
-
-
-def serve(space: Path, files: Path) -> Served:
-    """Start the app of a Space on a free port and wait until it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    files.mkdir()
-    environment = {
-        **os.environ,
-        "GRADIO_SERVER_PORT": str(port),
-        "TMPDIR": str(files),
-        "OMP_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    # Its own copy of the library, whatever the tests run with.
-    environment.pop("PYTHONPATH", None)
-    process = subprocess.Popen(
-        [sys.executable, "app.py"],
-        cwd=space,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    told = []
-    for line in process.stdout:
-        told.append(line)
-        if "Running on local URL" in line:
-            break
-    else:
-        pytest.fail("".join(told))
-    return Served(f"http://127.0.0.1:{port}", files, process, space)
-
-
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The assembled Space, served; stopped with SIGTERM, after which no file may be left."""
+    """The assembled Space, served."""
     work = tmp_path_factory.mktemp("space")
     served = serve(assemble(work / "space"), work / "files")
     yield served
-    served.process.send_signal(signal.SIGTERM)
-    served.process.communicate(timeout=60)
-    assert not served.pictures()
+    stop(served)
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +175,15 @@ class TestOverHTTP:
                 [*nine, upload(tmp_path / "notes.txt")], base, 4, None, api_name="/train"
             )
 
+    def test_keeps_no_pictures_of_a_training_that_cannot_start(
+        self, client: Any, app: Served, pictures: list[Path], tmp_path: Path
+    ) -> None:
+        (tmp_path / "letter.png").write_bytes(b"Dear Sir or Madam, " * 20)
+        files, photo = [upload(path) for path in pictures], upload(tmp_path / "letter.png")
+        with pytest.raises(Exception, match="not a picture"):
+            client.predict(files, bundled_styles()[0], 4, photo, api_name="/train")
+        assert not list(app.files.rglob("style-*"))
+
     def test_two_people_at_once_get_their_own(self, app: Served, tmp_path: Path) -> None:
         photos, jobs = (ASTRONAUT, DATA / "grace_hopper.jpg"), []
         people = [
@@ -310,16 +257,45 @@ def choose_photo(page: Any, path: Path) -> None:
     page.locator("#photo input[type=file]").set_input_files(str(path))
 
 
+def copy_picture(page: Any, picture: Image.Image) -> None:
+    """Put a picture on the clipboard, as other programs do."""
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    page.evaluate(
+        """async (url) => {
+            const blob = await (await fetch(url)).blob();
+            await navigator.clipboard.write([new ClipboardItem({"image/png": blob})]);
+        }""",
+        f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode('ascii')}",
+    )
+
+
+def download(page: Any) -> Image.Image:
+    """The drawing at full size."""
+    with page.expect_download() as caught:
+        page.locator("#download").click()
+    return Image.open(caught.value.path())
+
+
+def wait_for_another(page: Any, before: str | None) -> str:
+    """Wait until another drawing than `before` is shown; returns what that is."""
+    found = page.wait_for_function(
+        """before => {
+            const now = document.querySelectorAll("#slider img")[1]?.getAttribute("src");
+            return now !== before && now;
+        }""",
+        arg=before,
+    )
+    return str(found.json_value())
+
+
 class TestInChromium:
     def test_draws_compares_and_downloads(self, page: Any) -> None:
         assert page.locator("#thumbnails img").count() == len(bundled_styles())
         choose_photo(page, ASTRONAUT)
         shown = page.locator("#slider img")
         shown.nth(1).wait_for()
-        with page.expect_download() as caught:
-            page.locator("#download").click()
-        drawing = Image.open(caught.value.path())
-        assert drawing.size == Image.open(ASTRONAUT).size
+        assert download(page).size == Image.open(ASTRONAUT).size
         page.get_by_role("button", name="All styles").click()
         page.locator("#grid img").nth(len(bundled_styles()) - 1).wait_for()
         snap(page, "app-draw")
@@ -333,10 +309,7 @@ class TestInChromium:
         last = bundled_styles()[-1]
         assert not page.get_by_role("radio", name=last).first.is_checked()
         page.locator("#thumbnails button").filter(has_text=last).click()
-        page.wait_for_function(
-            "src => document.querySelectorAll('#slider img')[1]?.getAttribute('src') !== src",
-            arg=before,
-        )
+        wait_for_another(page, before)
         assert page.get_by_role("radio", name=last).first.is_checked()
 
     def test_the_strength_slider_draws_again(self, page: Any) -> None:
@@ -348,10 +321,32 @@ class TestInChromium:
         knob.fill("0.3")
         knob.press("Enter")
         page.get_by_role("button", name="Draw", exact=True).click()
-        page.wait_for_function(
-            "src => document.querySelectorAll('#slider img')[1]?.getAttribute('src') !== src",
-            arg=before,
-        )
+        wait_for_another(page, before)
+
+    def test_pastes(self, page: Any) -> None:
+        """By the keys and by the button, each over what is there already, and over the camera."""
+        shown, source = None, page.locator("#photo")
+        for side, how in ((256, "keys"), (240, "button"), (224, "keys"), (208, "camera")):
+            photo = Image.open(ASTRONAUT).resize((side, side))
+            copy_picture(page, photo)
+            if how == "camera":
+                source.get_by_label("Capture from camera").click()
+            if how == "button":
+                source.get_by_label("Paste from clipboard").click()
+            else:
+                page.keyboard.press("ControlOrMeta+V")
+            shown = wait_for_another(page, shown)
+            drawing = download(page)
+            assert drawing.size == photo.size, how
+            assert 3 < distance(photo, drawing) < 60, how
+
+    def test_pasted_text_stays_text(self, page: Any) -> None:
+        page.evaluate("navigator.clipboard.writeText('0.25')")
+        knob = page.get_by_label("number input for Strength: photo to drawing")
+        knob.fill("")
+        page.keyboard.press("ControlOrMeta+V")
+        assert knob.input_value() == "0.25"
+        assert page.locator("#photo img").count() == 0
 
     def test_camera(self, page: Any) -> None:
         """Chromium's fake camera has no face in it: the frame is drawn as a whole."""

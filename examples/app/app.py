@@ -1,7 +1,7 @@
 """A Gradio app around tps_portrait: draw, compare styles, train one. `python app.py` starts it.
 
-Uploads and results live in a temporary folder: each is deleted after ten minutes, the whole folder
-when the app stops. A training has a folder of its own that is removed when it ends.
+Uploads and results live in a temporary folder: each is deleted ten minutes after its last use, the
+whole folder when the app stops. A training has a folder of its own that is removed when it ends.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+from limits import KEEP_SECONDS
+from storage import Storage
+
 # Before gradio is imported: it reads these once.
-_FILES = tempfile.TemporaryDirectory(prefix="tps-portrait-app-")
-_WORK = Path(_FILES.name, "work")
-_WORK.mkdir()
-os.environ["GRADIO_TEMP_DIR"] = str(Path(_FILES.name, "cache"))
+storage = Storage(KEEP_SECONDS)
+os.environ["GRADIO_TEMP_DIR"] = str(storage.cache)
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-tempfile.tempdir = str(_WORK)
+tempfile.tempdir = str(storage.work)
 
 import gradio as gr  # noqa: E402
 from drawing import Studio, draw, preview  # noqa: E402
 from limits import (  # noqa: E402
     FEWEST_PICTURES,
     FEWEST_STEPS,
-    KEEP_SECONDS,
+    KEPT,
     MAX_MEGABYTES,
     MAX_MEGAPIXELS,
     MOST_PICTURES,
@@ -51,12 +51,13 @@ CSS = """
 #thumbnails .grid-container { grid-template-columns: repeat(4, 1fr) !important; }
 footer { display: none !important; }
 """
+HEAD = f"<script>{Path(__file__).with_name('paste.js').read_text('utf-8')}</script>"
 INTRO = f"""
 # Portraits in real time
 Drawn by a network of one million parameters that learned each style from about 100 pictures
 (*thin-plate-spline alignment*, arXiv 2211.15549). Draw only people who agree to it.
 
-Nothing is kept: uploads and drawings are deleted after {KEEP_SECONDS // 60} minutes.
+Nothing is kept: uploads and drawings are deleted {KEPT} after their last use.
 Pictures up to {MAX_MEGABYTES} MB and {MAX_MEGAPIXELS} megapixels.
 """
 TRAINING = f"""
@@ -73,14 +74,6 @@ _cancelled: dict[str, Event] = defaultdict(Event)
 def refuse(error: Exception) -> gr.Error:
     """Show a reason without a traceback."""
     return gr.Error(str(error), title="Sorry", duration=12, print_exception=False)
-
-
-def result_file(name: str) -> Path:
-    """A new place for a result, deleted after `KEEP_SECONDS`; gradio serves a copy of it."""
-    for folder in _WORK.glob("result-*"):
-        if time.time() - folder.stat().st_mtime > KEEP_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix="result-")) / name
 
 
 def choose(style: str, mine: TPSPortraitPipeline | None) -> TPSPortraitPipeline:
@@ -100,6 +93,7 @@ def draw_photo(
     mine: TPSPortraitPipeline | None,
 ) -> tuple[Any, Any]:
     """Draw one picture; returns the pair for the slider and the file in full size."""
+    storage.renew(photo)
     try:
         image = read_picture(photo)
         drawing, faces = draw(choose(style, mine), image, strength, geometry)
@@ -107,7 +101,7 @@ def draw_photo(
         raise refuse(error) from None
     if not faces:
         gr.Info("No face was found, so the picture was drawn as a whole.")
-    file = result_file(f"{style.replace(' ', '-')}.png")
+    file = storage.result(f"{style.replace(' ', '-')}.png")
     drawing.save(file)
     return (preview(image), preview(drawing)), gr.update(value=str(file), interactive=True)
 
@@ -129,6 +123,7 @@ def draw_all(
     photo: str | None, strength: float, geometry: float, mine: TPSPortraitPipeline | None
 ) -> list[tuple[Any, str]]:
     """Draw one picture in every style."""
+    storage.renew(photo)
     names = [*studio.names, *([MINE] if mine is not None else [])]
     try:
         image = preview(read_picture(photo))
@@ -170,6 +165,7 @@ def train(
     same = (gr.skip(),) * 4
     cancelled = _cancelled[request.session_hash or ""]
     cancelled.clear()
+    storage.renew(photo, *(pictures or ()))
     try:
         files = check_training_set(pictures)
         sample = Path(photo) if photo is not None and Path(photo).is_file() else None
@@ -188,7 +184,7 @@ def train(
             pipe = studio.load(run.style)
             image = preview(read_picture(run.folder / "sample" / "sample.jpg"))
             pair = (image, draw(pipe, image)[0])
-            archive = result_file("my-style.zip")
+            archive = storage.result("my-style.zip")
             shutil.make_archive(str(archive.with_suffix("")), "zip", run.style)
             names = gr.update(choices=[*studio.names, MINE], value=MINE)
             file = gr.update(value=str(archive), interactive=True)
@@ -209,7 +205,7 @@ def leave(request: gr.Request) -> None:
 
 def build() -> gr.Blocks:
     """Lay the page out."""
-    with gr.Blocks(title="tps_portrait", delete_cache=(60, KEEP_SECONDS)) as demo:
+    with gr.Blocks(title="tps_portrait") as demo:
         mine = gr.State(None, time_to_live=3600)
         gr.Markdown(INTRO)
         with gr.Tab("Draw"), gr.Row():
@@ -310,7 +306,11 @@ def main() -> None:
     """Serve until stopped; then the temporary folder goes."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     demo = build().queue(max_size=QUEUE_LENGTH)
-    demo.launch(max_file_size=f"{MAX_MEGABYTES}mb", css=CSS, show_error=True)
+    storage.watch()
+    try:
+        demo.launch(max_file_size=f"{MAX_MEGABYTES}mb", css=CSS, head=HEAD, show_error=True)
+    finally:
+        storage.close()
 
 
 if __name__ == "__main__":

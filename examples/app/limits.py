@@ -14,8 +14,9 @@ from tps_portrait.processing import load_image
 
 MAX_MEGABYTES = 20
 MAX_MEGAPIXELS = 24
-KEEP_SECONDS = 600
-"""How long an upload or a drawing stays in the temporary folder; see `Blocks(delete_cache=…)`."""
+KEEP_SECONDS = float(os.environ.get("TPS_PORTRAIT_APP_KEEP_SECONDS", "600"))
+"""How long an upload or a drawing stays in the temporary folder after its last use."""
+KEPT = f"{KEEP_SECONDS / 60:g} minutes" if KEEP_SECONDS >= 60 else f"{KEEP_SECONDS:g} seconds"
 
 FEWEST_PICTURES, MOST_PICTURES = 10, 100
 FEWEST_STEPS, MOST_STEPS = 4, 600
@@ -38,7 +39,7 @@ def read_picture(path: str | Path | None, name: str = "Your picture") -> Image.I
     path = Path(path)
     if not path.is_file():
         raise UploadError(
-            f"{name} is no longer here: uploads are deleted after {KEEP_SECONDS // 60} minutes. "
+            f"{name} is no longer here: uploads are deleted {KEPT} after their last use. "
             "Please upload it again."
         )
     if path.stat().st_size > MAX_MEGABYTES * 1e6:

@@ -13,7 +13,10 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-FILES = ("app.py", "drawing.py", "limits.py", "training.py", "requirements.txt")
+FILES = (
+    *("app.py", "drawing.py", "limits.py", "paste.js", "storage.py", "training.py"),
+    "requirements.txt",
+)
 
 
 def main() -> None:

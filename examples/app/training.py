@@ -61,6 +61,9 @@ class TrainingRun:
         steps: optimiser steps.
         resolution: side of the training pictures in pixels.
         sample: a photo to draw in the sample sheets; the bundled one by default.
+
+    Raises:
+        UploadError: a picture is unusable, or no longer there.
     """
 
     def __init__(
@@ -75,15 +78,11 @@ class TrainingRun:
         self.steps = steps
         self.folder = Path(tempfile.mkdtemp(prefix="style-"))
         self.style = self.folder / "run" / "style"
-        for name in ("pictures", "sample"):
-            (self.folder / name).mkdir()
-        for index, picture in enumerate(pictures):
-            # Scaled down and without metadata: no more is kept than the run needs.
-            small = preview(read_picture(picture, picture.name).convert("RGB"), 1024)
-            small.save(self.folder / "pictures" / f"{index:03d}.jpg", quality=95)
-        preview(read_picture(sample or SAMPLE).convert("RGB"), 1024).save(
-            self.folder / "sample" / "sample.jpg"
-        )
+        try:
+            self._gather(pictures, sample or SAMPLE)
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
         every = max(2, steps // 12)
         flags = {
             "train_data_dir": self.folder / "pictures",
@@ -146,6 +145,17 @@ class TrainingRun:
             yield self._progress("done")
         else:
             yield self._progress("failed")
+
+    def _gather(self, pictures: Sequence[Path], sample: Path) -> None:
+        for name in ("pictures", "sample"):
+            (self.folder / name).mkdir()
+        for index, picture in enumerate(pictures):
+            # Scaled down and without metadata: no more is kept than the run needs.
+            small = preview(read_picture(picture, picture.name).convert("RGB"), 1024)
+            small.save(self.folder / "pictures" / f"{index:03d}.jpg", quality=95)
+        preview(read_picture(sample).convert("RGB"), 1024).save(
+            self.folder / "sample" / "sample.jpg"
+        )
 
     def _progress(self, state: str) -> Progress:
         losses = self._losses()

@@ -1,0 +1,92 @@
+"""examples/app, assembled and served as a Space."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+APP = ROOT / "examples" / "app"
+
+
+@dataclass
+class Served:
+    """A running app."""
+
+    url: str
+    files: Path
+    process: subprocess.Popen[str]
+    folder: Path
+
+    def pictures(self) -> list[Path]:
+        """Everything that it holds on disk at the moment."""
+        # Libraries may leave files of their own beside this folder; no picture is in those.
+        folders = self.files.glob("tps-portrait-app-*")
+        return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+
+
+def assemble(folder: Path) -> Path:
+    """Write the Space as people publish it."""
+    command = [sys.executable, str(APP / "make_space.py"), str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+def serve(space: Path, files: Path, **settings: str) -> Served:
+    """Start the app of a Space on a free port and wait until it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    files.mkdir()
+    environment = {
+        **os.environ,
+        "GRADIO_SERVER_PORT": str(port),
+        "TMPDIR": str(files),
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **settings,
+    }
+    # Its own copy of the library, whatever the tests run with.
+    environment.pop("PYTHONPATH", None)
+    process = subprocess.Popen(
+        [sys.executable, "app.py"],
+        cwd=space,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    told = []
+    for line in process.stdout:
+        told.append(line)
+        if "Running on local URL" in line:
+            break
+    else:
+        pytest.fail("".join(told))
+    return Served(f"http://127.0.0.1:{port}", files, process, space)
+
+
+def stop(served: Served) -> None:
+    """Stop an app as hosts do, with SIGTERM, after which no file may be left."""
+    served.process.send_signal(signal.SIGTERM)
+    served.process.communicate(timeout=60)
+    assert not served.pictures()
+
+
+def until(happened: Callable[[], object], seconds: float) -> None:
+    """Wait for something; it is an error if it does not happen in time."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
