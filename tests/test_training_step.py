@@ -156,6 +156,21 @@ class TestTerms:
         masks = nets.aligner.feature_masks(batch.photo_landmarks)
         assert g_terms["pattern"].item() == pytest.approx(pattern_loss(crops, wanted, masks).item())
 
+    def test_open_and_closed_mouths_are_not_compared(self, batch: Batch) -> None:
+        nets, args = networks(), options(**{**OFF, "pattern_weight": 1.0})
+        opened = batch.photo_landmarks.clone()
+        opened[:, 66, 1] += (opened[:, 54] - opened[:, 48]).norm(dim=-1)
+        mismatched = replace(batch, photo_landmarks=opened)
+        drawings = draw(nets, mismatched, args, 1)
+        drawings.drawn.retain_grad()
+        augment = DiscriminatorAugmentation(0.0)
+        generator_terms(nets, mismatched, drawings, args, augment)["pattern"].backward()
+        gradient = drawings.drawn.grad
+        assert gradient is not None
+        crops = nets.aligner.crop_regions(gradient.abs(), opened)
+        assert crops["right_eye"].max() > 0
+        assert crops["mouth"].max() == 0
+
     def test_without_feature_alignment_the_cycle_is_plain(self, batch: Batch) -> None:
         nets, args = networks(), options(feature_alignment=False)
         drawings = draw(nets, batch, args, 0)

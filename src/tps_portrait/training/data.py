@@ -16,6 +16,7 @@ from ..models.aligner import TPSAligner
 from ..ops.landmarks import apply_affine, fit_similarity, flip_landmarks
 from ..ops.tps import bending_energy, fit_tps
 from .detection import detect_faces
+from .mouths import same_mouth
 from .rows import (
     complain,
     open_rows,
@@ -25,9 +26,6 @@ from .rows import (
     row_credit,
     row_name,
 )
-
-# Mouths whose openings differ by more (in mouth widths) are paired last.
-_SAME_MOUTH = 0.08
 
 
 @dataclass(frozen=True)
@@ -171,8 +169,7 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         self.epoch = 0
         both = torch.cat([examples.landmarks, flip_landmarks(examples.landmarks)])
         energy = pairing_energy(photos.landmarks, both)
-        gap = mouth_opening(photos.landmarks)[:, None] - mouth_opening(both)
-        energy = energy + energy.max() * (gap.abs() > _SAME_MOUTH)
+        energy = energy + energy.max() * ~same_mouth(photos.landmarks[:, None], both[None])
         keep = max(1, round(pair_fraction * energy.shape[1]))
         self.partners = energy.argsort(dim=1)[:, :keep]
 
@@ -222,12 +219,6 @@ def pairing_energy(photos: Tensor, examples: Tensor, *, chunk: int = 1024) -> Te
         laid = apply_affine(fit_similarity(b, a), b)
         energies.append(bending_energy(fit_tps(a[:, points], laid[:, points], 1e-3)))
     return torch.cat(energies).view(len(photos), len(examples))
-
-
-def mouth_opening(landmarks: Tensor) -> Tensor:
-    """Height of the gap between the inner lips, `(N,)`, in widths of the mouth."""
-    gap = (landmarks[:, 66] - landmarks[:, 62]).norm(dim=-1)
-    return gap / (landmarks[:, 54] - landmarks[:, 48]).norm(dim=-1).clamp_min(1e-6)
 
 
 def template_of(examples: FaceSet) -> Tensor:

@@ -20,6 +20,7 @@ from . import losses
 from .arguments import TrainingArguments
 from .augment import DiscriminatorAugmentation, random_deformation
 from .content import ContentNetwork, content_loss
+from .mouths import same_mouth
 from .pupils import locate_pupils
 
 
@@ -178,6 +179,9 @@ def generator_terms(
         terms["local"] = _regions_raise(judge, augment.recolour(crops))
     if args.pattern_weight:
         masks = nets.aligner.feature_masks(batch.photo_landmarks)
+        # A closed mouth says nothing of where teeth are, nor an open one of closed lips.
+        alike = same_mouth(batch.photo_landmarks, batch.example_landmarks).to(crops["mouth"])
+        masks["mouth"] = masks["mouth"] * alike[:, None, None, None]
         terms["pattern"] = losses.pattern_loss(crops, drawings.aligned_regions, masks)
     if drawings.unaligned is not None and args.unaligned_adversarial_weight:
         terms["unaligned"] = losses.generator_hinge(judge(augment(drawings.unaligned))["global"])
