@@ -22,6 +22,7 @@ from tps_portrait.cli import styles as command
 from tps_portrait.hub import listing
 from tps_portrait.hub.download import fetch_style
 from tps_portrait.hub.gallery import fetch_thumbnail, render_gallery
+from tps_portrait.hub.metrics import Metric
 from tps_portrait.hub.publish import complete_card
 from tps_portrait.hub.records import StyleInfo
 from tps_portrait.hub.styles import bundled_styles
@@ -66,6 +67,15 @@ class TestStyles:
         assert printed["notes"] == []
         (entry,) = printed["styles"]
         assert (entry["id"], entry["license"], entry["source"]) == ("owner/ink", "cc-by-4.0", "hub")
+
+    def test_json_has_every_evaluation(self, capsys: Capture) -> None:
+        main(["styles", "--json", "--source", "bundled"])
+        for entry in json.loads(capsys.readouterr().out)["styles"]:
+            measured = {(metric["dataset"], metric["type"]) for metric in entry["metrics"]}
+            sets = {dataset for dataset, _ in measured}
+            assert len(sets) >= 2
+            assert len(measured) == len(entry["metrics"])
+            assert {(dataset, "landmark_error") for dataset in sets} <= measured
 
     def test_offline(
         self,
@@ -141,22 +151,29 @@ class TestGallery:
         assert command._draw_thumbnail(broken) is None
 
     def test_few_numbers_of_many(self) -> None:
-        numbers = {"fid": 377.415, "landmark error jaw": 2.5, "landmark error": 1.74142, "kid": 1}
-        page = "".join(Page(render_gallery([StyleInfo("a", "a", "hub", metrics=numbers)], {})).text)
-        assert "landmark error 1.74" in page
-        assert not any(word in page for word in ("1.74142", "jaw", "fid", "kid"))
-        other = {f"own {index}": float(index) for index in range(9)}
-        page = "".join(Page(render_gallery([StyleInfo("a", "a", "hub", metrics=other)], {})).text)
-        assert "own 2 2" in page
-        assert "own 3" not in page
+        def page(*metrics: Metric) -> str:
+            info = StyleInfo("a", "a", "hub", metrics=metrics)
+            return "".join(Page(render_gallery([info], {})).text)
+
+        numbers = {"fid": 377.415, "landmark_error_jaw": 2.5, "landmark_error": 1.74142, "kid": 1}
+        studio = [Metric(kind, value, "studio") for kind, value in numbers.items()]
+        shown = page(*studio, Metric("landmark_error", 3.05, "wild", "landmark error"))
+        assert "studio: landmark_error 1.74\nwild: landmark error 3.05\n" in shown
+        assert not any(word in shown for word in ("1.74142", "jaw", "fid", "kid"))
+        shown = page(*(Metric(f"own {index}", index, "") for index in range(9)))
+        assert "\nown 0 0, own 1 1, own 2 2\n" in shown
+        shown = page(*(Metric("fid", 1, f"set {index}") for index in range(9)))
+        assert "set 2: fid 1" in shown
+        assert "set 3" not in shown
 
     def test_nothing_is_taken_for_markup(self, jpeg: bytes) -> None:
         bad = '<script src="https://evil">\'"'
-        info = StyleInfo(bad, bad, "hub", description=bad, license=bad)
+        measured = (Metric(bad, 1.0, bad),)
+        info = StyleInfo(bad, bad, "hub", description=bad, license=bad, metrics=measured)
         for pictures in ({}, {bad: jpeg}):
             page = Page(render_gallery([info], pictures, note=bad))
             assert "script" not in page.tags
-            assert "".join(page.text).count(bad) == 4
+            assert "".join(page.text).count(bad) == 6
 
     def test_thumbnails_come_from_the_hub_only(
         self, hub: HubServer, style_files: dict[str, bytes], tmp_path: Path

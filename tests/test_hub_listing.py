@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import ModelCard, constants
 from PIL import Image
 
 from hub_fixtures import OWNER, hub, naps, style_files
@@ -21,8 +21,10 @@ from tps_portrait import (
     list_styles,
     style_info,
 )
-from tps_portrait.hub import HubUnavailableWarning
+from tps_portrait.hub import HubUnavailableWarning, Metric
 from tps_portrait.hub.download import fetch_style
+from tps_portrait.hub.facts import read_facts
+from tps_portrait.hub.metrics import model_index
 from tps_portrait.hub.pins import join_card, split_card
 from tps_portrait.hub.styles import bundled_styles
 
@@ -63,16 +65,42 @@ class TestHub:
         assert json.loads(json.dumps(info.to_dict()))["license"] == "cc-by-4.0"
 
     def test_metadata(self, hub: HubServer) -> None:
-        results = {"metrics": [{"type": "fid", "value": 61.5}, {"type": "x", "value": "high"}]}
+        entries = [{"type": "fid", "value": 61.5}, {"type": "x", "value": "high"}]
+        results = {"dataset": {"type": "faces"}, "metrics": entries}
         own = {"description": "Ink.", "base": "owner/base"}
         index = [{"name": "ink", "results": [results]}]
         publish(hub, "owner/ink", **{"model-index": index, "tps_portrait": own})
         (info,) = list_styles(source="hub")
-        assert (info.description, info.base, dict(info.metrics)) == (
+        assert (info.description, info.base, info.metrics) == (
             "Ink.",
             "owner/base",
-            {"fid": 61.5},
+            (Metric("fid", 61.5, "faces"),),
         )
+
+    def test_results_on_several_sets_stay_apart(self, hub: HubServer) -> None:
+        measured = (
+            Metric("fid", 61.5, "studio", "FID", (60.0, 63.0)),
+            Metric("kid", 1.0, "studio", "KID"),
+            Metric("fid", 70.0, "wild", "FID"),
+        )
+        publish(hub, "owner/ink", **{"model-index": model_index("ink", measured)})
+        (info,) = list_styles(source="hub")
+        assert info.metrics == measured
+        # The Hub's own reader finds the same.
+        _, files = hub.repos["owner/ink"].files("main") or ("", {})
+        results = ModelCard(files["README.md"].decode()).data.eval_results
+        assert [(r.dataset_name, r.metric_type, r.metric_value) for r in results] == [
+            (m.dataset, m.type, m.value) for m in measured
+        ]
+        told = json.loads(json.dumps(info.to_dict()))["metrics"]
+        assert told[0] == {
+            "dataset": "studio",
+            "type": "fid",
+            "name": "FID",
+            "value": 61.5,
+            "interval": [60.0, 63.0],
+        }
+        assert [entry["dataset"] for entry in told] == ["studio", "studio", "wild"]
 
     @pytest.mark.parametrize(
         "metadata",
@@ -81,6 +109,9 @@ class TestHub:
             {"model-index": {"a": [1]}},
             {"model-index": [{"results": 5}]},
             {"model-index": [{"results": [{"metrics": 5}]}]},
+            {"model-index": [{"results": [{"dataset": 5, "metrics": [{"value": 10**400}]}]}]},
+            {"model-index": [{"results": [{"metrics": [{"value": float("nan")}]}]}]},
+            {"model-index": [{"results": [{"metrics": [{"value": True, "args": {"a": 1}}]}]}]},
             {"tps_portrait": [1]},
             {"tps_portrait": {"files": {"a": {"sha256": 1, "size": "large"}}}},
         ],
@@ -92,7 +123,9 @@ class TestHub:
         fields, body = split_card(text)
         files = {"README.md": join_card({**fields, **metadata}, body), "model_index.json": "{}"}
         hub.add("owner/odd", files)
-        assert {info.id for info in list_styles(source="hub")} == {"owner/ink", "owner/odd"}
+        styles = list_styles(source="hub")
+        assert {info.id for info in styles} == {"owner/ink", "owner/odd"}
+        assert not any(info.metrics for info in styles)
 
     def test_text_of_a_card_does_not_steer_a_terminal(self, hub: HubServer) -> None:
         own = {"description": "Ink.\x1b[2J\r\nMore\u202e."}
@@ -150,6 +183,19 @@ class TestHere:
         assert not hub.log
         assert list_styles("no such word", source="bundled") == []
         assert list_styles(author="owner", source="bundled") == []
+
+    def test_every_evaluation_of_the_bundled(self) -> None:
+        for info in list_styles(source="bundled"):
+            assert info.path is not None
+            facts = read_facts(info.path)
+            assert facts is not None
+            sets = dict.fromkeys(metric.dataset for metric in info.metrics)
+            assert list(sets) == [found.dataset for found in facts.measurements]
+            assert len(sets) >= 2
+            for found in facts.measurements:
+                expected = [(m.type, m.value, m.interval) for m in found.metrics]
+                told = [m for m in info.metrics if m.dataset == found.dataset]
+                assert [(m.type, m.value, m.interval) for m in told] == expected
 
     def test_cached(self, hub: HubServer, style_files: Files) -> None:
         hub.add("owner/ink", style_files, downloads=7)

@@ -101,17 +101,19 @@ def test_there_and_back(
         assert "owner/ink" in [info.id for info in list_styles(cache_dir=cache)]
 
 
+MEASURED = Metric("landmark-error", 1.5, "synthetic", "Landmark error (px)", (1.25, 1.75))
+
+
 class TestRepository:
     @pytest.fixture
     def files(self, hub: HubServer, photo: Path) -> dict[str, bytes]:
-        metrics = [Metric("landmark-error", 1.5, "synthetic", "Landmark error (px)")]
         commit = ink().push_to_hub(
             "owner/ink",
             private=True,
             commit_message="Dry the ink",
             license="cc-by-4.0",
             description="Black ink.",
-            metrics=metrics,
+            metrics=[MEASURED],
             samples=[photo],
             variant="fp16",
             token=OWNER,
@@ -161,10 +163,7 @@ class TestRepository:
             assert pin == (hashlib.sha256(files[path]).hexdigest(), len(files[path]))
 
         (info,) = list_styles(source="hub", token=OWNER)
-        assert (info.description, dict(info.metrics)) == (
-            "Black ink.",
-            {"Landmark error (px)": 1.5},
-        )
+        assert (info.description, info.metrics) == ("Black ink.", (MEASURED,))
         assert (info.private, info.license) == (True, "cc-by-4.0")
         landmarks = FaceLandmarker.from_pretrained(
             "owner/ink", subfolder="landmarks", token=OWNER, cache_dir=tmp_path
@@ -198,7 +197,7 @@ class TestRepository:
 
     def test_metrics_of_an_evaluation(self, tmp_path: Path) -> None:
         report = Report("ink", "faces", ["a.jpg"])
-        report.add(Evaluated("landmark_error", 1.25, 1))
+        report.add(Evaluated("landmark_error", 1.25, 1, interval=(1.0, 1.5)))
         path = tmp_path / "report.json"
         path.write_text(report.to_json())
         pipe = ink()
@@ -209,7 +208,9 @@ class TestRepository:
             (result,) = ModelCard.load(tmp_path / "ink" / "README.md").data.eval_results
             assert (result.metric_type, result.metric_value) == ("landmark_error", 1.25)
             assert (result.metric_name, result.dataset_name) == ("landmark error", "faces")
-        for bad in ("{}", "[1]", "no"):
+            assert result.metric_args == {"interval_95": [1.0, 1.5]}
+        odd = '{"dataset": "faces", "metrics": {"fid": {"value": 1, "interval_95": [1]}}}'
+        for bad in ("{}", "[1]", "no", odd):
             path.write_text(bad)
             with pytest.raises(ModelFileError, match=r"report\.json cannot be read"):
                 read_metrics(path)

@@ -12,10 +12,12 @@ from .styles import LIBRARY_NAME, bundled_styles, locate_style
 
 if TYPE_CHECKING:
     from .listing import HubUnavailableWarning, list_styles, style_info
+    from .metrics import Metric
     from .records import StyleInfo
 
 _HOME = {
     "HubUnavailableWarning": "listing",
+    "Metric": "metrics",
     "StyleInfo": "records",
     "list_styles": "listing",
     "style_info": "listing",
@@ -24,6 +26,7 @@ _HOME = {
 __all__ = [
     "HubUnavailableWarning",
     "LIBRARY_NAME",
+    "Metric",
     "StyleInfo",
     "bundled_styles",
     "list_styles",

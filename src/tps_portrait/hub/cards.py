@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
-from .facts import Collection, Metric, StyleFacts, read_facts, write_facts
+from .facts import Collection, StyleFacts, read_facts, write_facts
 from .machine import format_duration, hardware_name, package_versions
+from .metrics import Metric, model_index
 from .pins import METADATA_KEY, join_card
 from .results import groups_table, results_section
 from .styles import LIBRARY_NAME, README
@@ -326,34 +327,6 @@ def style_tags(style: str) -> list[str]:
         style: its name.
     """
     return [LIBRARY_NAME, "portrait-stylization", "few-shot", f"style:{style}"]
-
-
-def model_index(style: str, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
-    """Write results in the form of the Hub's `model-index`.
-
-    Args:
-        style: name of the style.
-        metrics: the results.
-    """
-    results = []
-    for dataset in dict.fromkeys(metric.dataset for metric in metrics):
-        entries = [
-            {"type": m.type, "value": m.value, "name": m.name or m.type, **_interval(m)}
-            for m in metrics
-            if m.dataset == dataset
-        ]
-        results.append(
-            {
-                "task": {"type": "image-to-image", "name": "Portrait stylization"},
-                "dataset": {"type": dataset, "name": dataset},
-                "metrics": entries,
-            }
-        )
-    return [{"name": style, "results": results}]
-
-
-def _interval(metric: Metric) -> dict[str, Any]:
-    return {"args": {"interval_95": list(metric.interval)}} if metric.interval else {}
 
 
 def _paragraph(text: str) -> str:

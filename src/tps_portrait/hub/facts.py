@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from ..errors import ModelFileError, OutputError
 from .machine import package_versions
+from .metrics import Metric, report_metrics
 from .styles import locate_style
 
 FACTS = "facts.json"
@@ -37,33 +38,6 @@ class Collection:
     source: str
     count: int
     hosted: bool = False
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A measured result of a style.
-
-    Attributes:
-        type: what was measured, such as `fid` or `landmark-error`.
-        value: the result.
-        dataset: the pictures it was measured on.
-        name: how it is shown; `type` by default.
-        interval: ends of the 95 % confidence interval.
-        unit: of `value`.
-        better: `lower` or `higher`.
-        count: pictures it was measured on; 0 if it is no property of pictures.
-        references: the same measured on something known, by what that is.
-    """
-
-    type: str
-    value: float
-    dataset: str
-    name: str | None = None
-    interval: tuple[float, float] | None = None
-    unit: str = ""
-    better: str = ""
-    count: int = 0
-    references: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -315,13 +289,13 @@ def _measurement(report: Mapping[str, Any], held_out: str) -> Measurement:
         command=_without_paths(str(settings.get("command") or "")),
         hardware=str(settings.get("hardware") or ""),
         held_out=held_out,
-        metrics=_metrics(report["metrics"], dataset),
+        metrics=report_metrics(report["metrics"], dataset),
         groups=tuple(
             Group(
                 str(group["aspect"]),
                 str(group["name"]),
                 int(group["count"]),
-                _metrics(group["metrics"], dataset),
+                report_metrics(group["metrics"], dataset),
             )
             for group in report.get("groups") or ()
         ),
@@ -330,24 +304,6 @@ def _measurement(report: Mapping[str, Any], held_out: str) -> Measurement:
             for name, reason in (report.get("skipped") or {}).items()
             if not name.startswith("pictures of ")  # they name files of the user
         },
-    )
-
-
-def _metrics(values: Mapping[str, Mapping[str, Any]], dataset: str) -> tuple[Metric, ...]:
-    return tuple(
-        Metric(
-            type=name,
-            value=float(entry["value"]),
-            dataset=dataset,
-            name=name.replace("_", " "),
-            interval=(float(ends[0]), float(ends[1])) if ends else None,
-            unit=str(entry.get("unit", "")),
-            better=str(entry.get("better", "")),
-            count=int(entry.get("count", 0)),
-            references={str(k): float(v) for k, v in (entry.get("references") or {}).items()},
-        )
-        for name, entry in values.items()
-        for ends in [entry.get("interval_95")]
     )
 
 

@@ -48,12 +48,13 @@ code {{ display: block; font-size: .8rem; margin-top: .5rem; overflow-wrap: anyw
 """
 
 # An evaluation has a page of numbers; a card of the gallery has room for a few.
-_HEADLINES = ("landmark error", "identity cosine sface", "motion error")
+_HEADLINES = ("landmark_error", "identity_cosine_sface", "motion_error")
+_MOST_SETS = 3
 
 _CARD = """<li>{picture}<div><h2>{name}</h2>
 <p><small>{facts}</small></p>
 <p>{description}</p>
-<code>TPSPortraitPipeline.from_pretrained({id})</code></div></li>"""
+{results}<code>TPSPortraitPipeline.from_pretrained({id})</code></div></li>"""
 
 
 def render_gallery(
@@ -110,8 +111,6 @@ def _card(info: StyleInfo, picture: bytes | None) -> str:
     counts = ((info.downloads, "downloads"), (info.likes, "likes"))
     facts = [info.source, info.license or "no licence", size_text(info.size)]
     facts += [f"{number} {what}" for number, what in counts if number]
-    known = [name for name in _HEADLINES if name in info.metrics] or list(info.metrics)
-    facts += [f"{name} {info.metrics[name]:.3g}" for name in known[: len(_HEADLINES)]]
     name = escape(info.name)
     if picture is None:
         shown = f'<span class="none">{escape(info.name[:1].upper() or "?")}</span>'
@@ -124,8 +123,20 @@ def _card(info: StyleInfo, picture: bytes | None) -> str:
         name=name,
         facts=escape(" · ".join(filter(None, facts))),
         description=escape(info.description),
+        results="".join(f"<p><small>{escape(line)}</small></p>\n" for line in _results(info)),
         id=escape(repr(info.id)),
     )
+
+
+def _results(info: StyleInfo) -> list[str]:
+    """A line for each set of photos that the style was measured on."""
+    lines = []
+    for dataset in list(dict.fromkeys(metric.dataset for metric in info.metrics))[:_MOST_SETS]:
+        found = [metric for metric in info.metrics if metric.dataset == dataset]
+        known = [metric for metric in found if metric.type in _HEADLINES] or found
+        numbers = [f"{m.name or m.type} {m.value:.3g}" for m in known[: len(_HEADLINES)]]
+        lines.append(f"{dataset}: {', '.join(numbers)}" if dataset else ", ".join(numbers))
+    return lines
 
 
 def _kind(picture: bytes) -> str:

@@ -32,6 +32,20 @@ class Pin(NamedTuple):
     size: int
 
 
+def plain_text(value: object) -> str | None:
+    """Read a text out of a card's metadata; `None` if there is none.
+
+    Args:
+        value: a text or number, or a list of which the first counts.
+    """
+    if isinstance(value, list) and value:
+        value = value[0]
+    if not isinstance(value, str | int | float) or value == "":
+        return None
+    # Anybody may write a card: its text must not steer the terminal that shows it.
+    return "".join(letter if letter.isprintable() else " " for letter in str(value))
+
+
 def read_card(folder: Path) -> str | None:
     """Read the README.md of a style, `None` if it has none.
 

@@ -14,9 +14,10 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from ..errors import ConfigError, HubError, ModelFileError, StyleNotFoundError, TPSPortraitError
-from .cards import SAMPLES, Metric, model_index, style_metadata
+from .cards import SAMPLES, style_metadata
 from .download import refuse_unsafe
 from .facts import FACTS
+from .metrics import Metric, model_index, report_metrics
 from .pins import METADATA_KEY, join_card, own_metadata, pin_files, split_card
 from .remote import Token, endpoint, explain, get_json, hub_api
 from .styles import (
@@ -82,10 +83,7 @@ def read_metrics(path: Path) -> list[Metric]:
     try:
         found = json.loads(path.read_text("utf-8"))
         if isinstance(found, dict):
-            return [
-                Metric(name, float(entry["value"]), str(found["dataset"]), name.replace("_", " "))
-                for name, entry in found["metrics"].items()
-            ]
+            return list(report_metrics(found["metrics"], str(found["dataset"])))
         return [
             Metric(str(e["type"]), float(e["value"]), str(e["dataset"]), e.get("name"))
             for e in found

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from .pins import own_metadata, read_card, read_pins, split_card
+from .metrics import Metric, read_model_index
+from .pins import own_metadata, plain_text, read_card, read_pins, split_card
 from .remote import endpoint
 from .styles import THUMBNAIL, read_style_config
 
 Source = Literal["bundled", "folder", "cached", "hub"]
 
 _STYLE_TAG = "style:"
+_INDEXED = ("dataset", "type", "name", "value", "interval")
 _NO_TEXT = ("#", "![", "|", "```", "<", "---", "- ")
 
 
@@ -33,7 +35,8 @@ class StyleInfo:
         downloads: in the last month, as the Hub counts them; `None` if the Hub was not asked.
         likes: on the Hub; `None` if the Hub was not asked.
         tags: of the card and of the Hub.
-        metrics: results by name, from the card's model-index.
+        metrics: results, from the card's model-index; each names the set of photos that it was
+            measured on in `dataset`.
         revision: commit on the Hub; of the copy, for `cached`.
         private: only its owner can see it.
         base: the style that its training began from, if its card tells.
@@ -51,7 +54,7 @@ class StyleInfo:
     downloads: int | None = None
     likes: int | None = None
     tags: tuple[str, ...] = ()
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: tuple[Metric, ...] = ()
     revision: str | None = None
     private: bool = False
     base: str | None = None
@@ -62,6 +65,7 @@ class StyleInfo:
         """Return the fields as values that JSON can hold."""
         values = asdict(self)
         values["tags"] = list(self.tags)
+        values["metrics"] = [{key: getattr(m, key) for key in _INDEXED} for m in self.metrics]
         values["path"] = None if self.path is None else str(self.path)
         return values
 
@@ -91,16 +95,16 @@ def from_folder(
     thumbnail = folder / THUMBNAIL
     return StyleInfo(
         id=identifier,
-        name=_text(config.get("style")) or Path(identifier).name,
+        name=plain_text(config.get("style")) or Path(identifier).name,
         source=source,
         description=_description(metadata) or _first_sentence(body),
-        license=_text(metadata.get("license")),
+        license=plain_text(metadata.get("license")),
         thumbnail=str(thumbnail) if thumbnail.is_file() else None,
         size=sum(path.stat().st_size for path in files),
         tags=_tags(metadata.get("tags")),
-        metrics=_metrics(metadata.get("model-index")),
+        metrics=read_model_index(metadata.get("model-index")),
         revision=revision,
-        base=_text(config.get("base")),
+        base=plain_text(config.get("base")),
         path=folder,
     )
 
@@ -119,29 +123,29 @@ def from_hub(facts: Mapping[str, Any]) -> StyleInfo:
     files = {str(file.get("rfilename")): file for file in facts.get("siblings") or ()}
     sizes = [file["size"] for file in files.values() if file.get("size") is not None]
     sizes = sizes or [max(pin.size, 0) for pin in read_pins(metadata).values()]
-    revision = _text(facts.get("sha"))
+    revision = plain_text(facts.get("sha"))
     picture = f"{endpoint()}/{identifier}/resolve/{revision or 'main'}/{THUMBNAIL}"
     return StyleInfo(
         id=identifier,
         name=named[0] if named else identifier.partition("/")[2],
         source="hub",
         description=_description(metadata),
-        license=_text(metadata.get("license")),
-        thumbnail=picture if THUMBNAIL in files else _text(metadata.get("thumbnail")),
+        license=plain_text(metadata.get("license")),
+        thumbnail=picture if THUMBNAIL in files else plain_text(metadata.get("thumbnail")),
         size=sum(sizes) if sizes else None,
         downloads=_count(facts.get("downloads")),
         likes=_count(facts.get("likes")),
         tags=tags,
-        metrics=_metrics(facts.get("model-index") or metadata.get("model-index")),
+        metrics=read_model_index(facts.get("model-index") or metadata.get("model-index")),
         revision=revision,
         private=bool(facts.get("private")),
-        base=_text(own_metadata(metadata).get("base")),
-        updated=_text(facts.get("lastModified")),
+        base=plain_text(own_metadata(metadata).get("base")),
+        updated=plain_text(facts.get("lastModified")),
     )
 
 
 def _description(metadata: Mapping[str, Any]) -> str:
-    text = _text(own_metadata(metadata).get("description")) or ""
+    text = plain_text(own_metadata(metadata).get("description")) or ""
     return " ".join(text.split())
 
 
@@ -149,17 +153,8 @@ def _first_sentence(body: str) -> str:
     for block in re.split(r"\n\s*\n", body):
         text = " ".join(block.split())
         if text and not text.startswith(_NO_TEXT):
-            return _text(re.split(r"(?<=[.!?])\s", text)[0]) or ""
+            return plain_text(re.split(r"(?<=[.!?])\s", text)[0]) or ""
     return ""
-
-
-def _text(value: object) -> str | None:
-    if isinstance(value, list) and value:
-        value = value[0]
-    if not isinstance(value, str | int | float) or value == "":
-        return None
-    # Anybody may write a card: its text must not steer the terminal that shows it.
-    return "".join(letter if letter.isprintable() else " " for letter in str(value))
 
 
 def _count(value: object) -> int | None:
@@ -167,20 +162,4 @@ def _count(value: object) -> int | None:
 
 
 def _tags(value: object) -> tuple[str, ...]:
-    return tuple(_text(tag) or "" for tag in value) if isinstance(value, list) else ()
-
-
-def _metrics(model_index: object) -> dict[str, float]:
-    """Flatten a model-index, a list of models with results with metrics."""
-    found: dict[str, float] = {}
-    for model in _dicts(model_index):
-        for result in _dicts(model.get("results")):
-            for metric in _dicts(result.get("metrics")):
-                value = metric.get("value")
-                if isinstance(value, int | float):
-                    found[_text(metric.get("name") or metric.get("type")) or "?"] = float(value)
-    return found
-
-
-def _dicts(value: object) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    return tuple(plain_text(tag) or "" for tag in value) if isinstance(value, list) else ()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .._numbers import ARROWS, interval_text, number_text
-from .facts import ASPECTS, Group, Measurement, Metric, StyleFacts
+from .facts import ASPECTS, Group, Measurement, StyleFacts
+from .metrics import Metric
 
 _UNMEASURED = "not measured"
 _ENOUGH = 5  # pictures of a group that is compared with others
