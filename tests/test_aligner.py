@@ -183,6 +183,25 @@ class TestRegions:
             assert (miss < 0.5 * (staring - wanted).norm(dim=-1)).all()
             assert miss.max() < 0.05
 
+    def test_aligned_lips_are_as_thick_as_the_target_s(self, aligner: TPSAligner) -> None:
+        source, target = make_landmarks(2, 5), make_landmarks(2, 6)
+        inner = [61, 62, 63, 65, 66, 67]
+        for face, opening in ((source, 0.05), (target, 0.02)):
+            face[:, inner[:3], 1] -= opening
+            face[:, inner[3:], 1] += opening
+            face[:, [50, 51, 52], 1] -= 0.05
+            face[:, [56, 57, 58], 1] += 0.05
+        drawn = blobs(source[:, [62, 66]], sigma=0.01)
+        wanted = centres(
+            aligner.crop_regions(blobs(target[:, [62, 66]], sigma=0.01), target)["mouth"]
+        )
+        aligned = centres(aligner.align_regions(drawn, source, target)["mouth"])
+        assert (aligned - wanted).norm(dim=-1).max() < 0.1
+        raw = centres(aligner.crop_regions(drawn, source)["mouth"])
+        height, before = (x[:, 1, 1] - x[:, 0, 1] for x in (aligned, raw))
+        asked = wanted[:, 1, 1] - wanted[:, 0, 1]
+        assert ((height - asked).abs() < 0.4 * (before - asked).abs()).all()
+
     def test_masks_cover_eyes_and_mouth_and_nothing_else(self, aligner: TPSAligner) -> None:
         face = make_landmarks(2, 3)
         masks = aligner.feature_masks(face)

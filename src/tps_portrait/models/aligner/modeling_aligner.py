@@ -32,6 +32,9 @@ FEATURES: dict[str, tuple[int, ...]] = {
     "mouth": (*range(48, 60),),
 }
 
+# Landmarks of the outer and the inner edge of the lips above and below the middle of the mouth.
+_LIPS = ((50, 51, 52, 56, 57, 58), (61, 62, 63, 65, 66, 67))
+
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
@@ -167,9 +170,9 @@ class TPSAligner(PortraitPreTrainedModel):
             Crops `(B, C, s, s)` by region name, aligned with `crop_regions(…, target)`.
         """
         crops = {}
-        for name, index in REGIONS.items():
+        for name in REGIONS:
             grid = self._region_grid(target, name)
-            inside, outside = target[:, list(index)], source[:, list(index)]
+            inside, outside = _control_points(target, name), _control_points(source, name)
             corners = grid[:, :: grid.shape[1] - 1, :: grid.shape[2] - 1].flatten(1, 2)
             similarity = fit_similarity(inside, outside)
             if pupils is not None and name.endswith("eye"):
@@ -264,6 +267,18 @@ class TPSAligner(PortraitPreTrainedModel):
         square = torch.stack(torch.meshgrid(ticks, ticks, indexing="xy"), -1).view(1, -1, 2)
         grid = centre + (square * half[:, None, None]) @ axes
         return grid.view(-1, size, size, 2)
+
+
+def _control_points(landmarks: Tensor, name: str) -> Tensor:
+    """What bends a region: its landmarks, and for a mouth points just off the inner edges.
+
+    The edges themselves meet in a closed mouth; two control points in one place bend nothing.
+    """
+    points = landmarks[:, list(REGIONS[name])]
+    if name != "mouth":
+        return points
+    outer, inner = (landmarks[:, list(edge)] for edge in _LIPS)
+    return torch.cat([points, 0.25 * outer + 0.75 * inner], 1)
 
 
 def _between_eyes(landmarks: Tensor) -> Tensor:
