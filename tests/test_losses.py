@@ -176,6 +176,31 @@ class TestGrid:
         assert losses.grid_loss(torch.zeros(2, 3, 32, 64)) == 0
 
 
+class TestRegionColour:
+    def test_brightness_is_free_and_colour_is_not(self) -> None:
+        grey, lighter = colour(0.1, 0.1, 0.1), colour(0.5, 0.5, 0.5)
+        red = colour(0.5, 0.1, 0.1)
+        found = losses.region_colour_loss({"mouth": grey}, {"mouth": lighter})
+        assert found.item() == pytest.approx(0, abs=1e-6)
+        wanted = (0.299 * 0.4) * 0.564 + (0.4 - 0.299 * 0.4) * 0.713
+        found = losses.region_colour_loss({"mouth": red}, {"mouth": grey})
+        assert found.item() == pytest.approx(wanted, rel=1e-4)
+
+    def test_regions_count_alike(self) -> None:
+        grey, red = colour(0.1, 0.1, 0.1), colour(0.5, 0.1, 0.1)
+        one = losses.region_colour_loss({"mouth": red}, {"mouth": grey})
+        half = losses.region_colour_loss(
+            {"mouth": red, "nose": grey}, {"mouth": grey, "nose": grey}
+        )
+        assert half.item() == pytest.approx(one.item() / 2, rel=1e-5)
+
+    def test_an_iris_of_another_colour_counts(self) -> None:
+        eye = torch.zeros(1, 3, 128, 128)
+        blue = eye.clone()
+        blue[:, 2, 60:68, 60:68] = 0.5
+        assert losses.region_colour_loss({"left_eye": blue}, {"left_eye": eye}).item() > 0
+
+
 class TestPattern:
     def crops(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         dots = torch.zeros(2, 3, 8, 8)

@@ -205,6 +205,12 @@ def generator_terms(
         terms["anchor"] = losses.anchor_loss(
             drawings.drawn, reference, args.anchor_luma, args.anchor_chroma
         )
+    seen = {}
+    if crops and (args.anchor_weight or drawings.compare_content):
+        seen = nets.aligner.crop_regions(reference, batch.photo_landmarks)
+    if args.anchor_weight and args.anchor_chroma and seen:
+        colours = losses.region_colour_loss(crops, seen)
+        terms["anchor"] = terms["anchor"] + args.anchor_chroma * colours
     if args.grid_weight:
         terms["grid"] = losses.grid_loss(drawings.drawn)
     if nets.content is not None and drawings.compare_content:
@@ -213,7 +219,7 @@ def generator_terms(
             drawings.drawn,
             reference,
             crops or nets.aligner.crop_regions(drawings.drawn, batch.photo_landmarks),
-            nets.aligner.crop_regions(reference, batch.photo_landmarks),
+            seen or nets.aligner.crop_regions(reference, batch.photo_landmarks),
         )
     return terms
 
