@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 APP = ROOT / "examples" / "app"
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 
 
 @dataclass
@@ -90,3 +96,35 @@ def until(happened: Callable[[], object], seconds: float) -> None:
     while not happened():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.05)
+
+
+def chromium() -> Iterator[Any]:
+    """A browser, with a camera that has no face before it."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: `make test-app` has it"
+    )
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                *("--no-sandbox", "--disable-gpu", "--use-fake-ui-for-media-stream"),
+                "--use-fake-device-for-media-stream",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+def opened(browser: Any, app: Served) -> Iterator[Any]:
+    """The page of an app, in a browser of its own."""
+    context = browser.new_context(
+        viewport={"width": 1180, "height": 1000}, permissions=["clipboard-read", "clipboard-write"]
+    )
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.goto(app.url)
+    page.get_by_role("button", name="Draw", exact=True).wait_for()
+    yield page
+    context.close()

@@ -10,7 +10,6 @@ import base64
 import io
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ import pytest
 import yaml
 from PIL import Image, ImageChops, ImageStat
 
-from app_server import APP, ROOT, Served, assemble, serve, stop
+from app_server import APP, ROOT, Served, assemble, chromium, opened, serve, stop
 from conftest import ASTRONAUT, DATA
 from faces import EXAMPLES
 from tps_portrait.hub.styles import bundled_styles
@@ -32,9 +31,6 @@ gradio_client = pytest.importorskip(
 )
 
 SCREENSHOTS = os.environ.get("TPS_PORTRAIT_SCREENSHOTS")
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 
 
 @pytest.fixture(scope="module")
@@ -214,34 +210,12 @@ class TestOverHTTP:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: `make test-app` has it"
-    )
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                *("--no-sandbox", "--disable-gpu", "--use-fake-ui-for-media-stream"),
-                "--use-fake-device-for-media-stream",
-            ],
-        )
-        yield chromium
-        chromium.close()
+    yield from chromium()
 
 
 @pytest.fixture
 def page(browser: Any, app: Served) -> Iterator[Any]:
-    context = browser.new_context(
-        viewport={"width": 1180, "height": 1000}, permissions=["clipboard-read", "clipboard-write"]
-    )
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    page.goto(app.url)
-    page.get_by_role("button", name="Draw", exact=True).wait_for()
-    yield page
-    context.close()
+    yield from opened(browser, app)
 
 
 def snap(page: Any, name: str) -> None:

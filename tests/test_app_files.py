@@ -1,6 +1,6 @@
 """examples/app keeps no files: what lies on disk is gone in time, whatever became of it.
 
-Needs gradio, for which `make test-app` makes an environment.
+Needs gradio, for which `make test-app` makes an environment; the line of trainings needs Chromium.
 """
 
 from __future__ import annotations
@@ -17,12 +17,18 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from app_server import Served, assemble, serve, stop, until
+from app_server import Served, assemble, chromium, opened, serve, stop, until
 from conftest import ASTRONAUT
+from faces import EXAMPLES
 from tps_portrait.hub.styles import bundled_styles
 
-pytest.importorskip("gradio", reason="gradio is not installed: `make test-app` runs these tests")
+gradio_client = pytest.importorskip(
+    "gradio_client", reason="gradio is not installed: `make test-app` runs these tests"
+)
 httpx = pytest.importorskip("httpx", reason="gradio is not installed, which brings it")
+
+KEPT = 5.0
+"""Seconds in place of ten minutes."""
 
 
 class Visitor:
@@ -64,21 +70,24 @@ class Visitor:
             until(self.pieces, 20)
 
 
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    work = tmp_path_factory.mktemp("brief")
+    settings = {"TPS_PORTRAIT_APP_KEEP_SECONDS": str(KEPT)}
+    served = serve(assemble(work / "space"), work / "files", **settings)
+    yield served
+    stop(served)
+
+
+@pytest.fixture(scope="module")
+def thumbnails(app: Served) -> set[Path]:
+    found = set(app.pictures())
+    assert len(found) == len(bundled_styles())
+    return found
+
+
 class TestKeepsNoFiles:
-    """With three seconds in place of ten minutes."""
-
-    KEPT = 3.0
-
-    @pytest.fixture
-    def app(self, tmp_path: Path) -> Iterator[Served]:
-        settings = {"TPS_PORTRAIT_APP_KEEP_SECONDS": str(self.KEPT)}
-        served = serve(assemble(tmp_path / "space"), tmp_path / "files", **settings)
-        yield served
-        stop(served)
-
-    def test_deletes_what_is_not_used(self, app: Served) -> None:
-        thumbnails = set(app.pictures())
-        assert len(thumbnails) == len(bundled_styles())
+    def test_deletes_what_is_not_used(self, app: Served, thumbnails: set[Path]) -> None:
         someone = Visitor(app)
         photo = Image.open(ASTRONAUT).resize((96, 96))
         someone.draw(someone.upload(photo.rotate(180)))  # loads the style, which takes time
@@ -96,7 +105,7 @@ class TestKeepsNoFiles:
 
         # Whatever was left goes, while a photo that is being worked with stays.
         began = time.monotonic()
-        while time.monotonic() - began < 1.5 * self.KEPT:
+        while time.monotonic() - began < 1.3 * KEPT:
             assert someone.draw(used)[0] == "complete"
             time.sleep(0.2)
         assert not left.exists()
@@ -104,11 +113,37 @@ class TestKeepsNoFiles:
         assert not someone.pieces()
         assert used.exists()
 
-        until(lambda: set(app.pictures()) == thumbnails | {training}, 2 * self.KEPT)
+        until(lambda: set(app.pictures()) == thumbnails | {training}, 2 * KEPT)
         assert not used.parent.exists()
+        training.unlink()
         assert "no longer here" in str(someone.draw(used))
         again = someone.upload(photo)
         assert again == used
         assert someone.draw(again)[0] == "complete"
         for thumbnail in thumbnails:
             assert someone.http.get(f"/file={thumbnail}").content == thumbnail.read_bytes()
+
+    def test_waits_in_line_with_its_pictures(self, app: Served, thumbnails: set[Path]) -> None:
+        """Longer than others are kept; when the training ends they go like all the others."""
+        first, second = (sorted(EXAMPLES.glob("*.jpg"))[start:][:10] for start in (0, 10))
+        someone = gradio_client.Client(app.url, verbose=False)
+        given = [gradio_client.handle_file(str(path)) for path in first]
+        long = someone.submit(given, bundled_styles()[0], 600, None, api_name="/train")
+        until(lambda: list(app.files.rglob("style-*")), 60)
+        for browser in chromium():
+            for page in opened(browser, app):
+                page.get_by_role("tab", name="Train your own").click()
+                names = [str(path) for path in second]
+                page.locator("#pictures input[type=file]").set_input_files(names)
+                page.locator("#pictures tbody tr").nth(len(names) - 1).wait_for()
+                page.locator("#train").click()
+                page.wait_for_timeout(1500 * KEPT)
+                waiting = {path.name for path in app.pictures()}
+                assert {path.name for path in second} <= waiting
+                assert not {path.name for path in first} & waiting
+                someone.predict(api_name="/cancel")
+                assert long.result(timeout=60)[0].startswith("Cancelled")
+                page.locator("#status").get_by_text("Looking for faces").wait_for()
+                page.locator("#cancel").click()
+                page.locator("#status").get_by_text("Cancelled").wait_for()
+                until(lambda: set(app.pictures()) == thumbnails, 60)

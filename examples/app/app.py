@@ -154,6 +154,13 @@ def describe(progress: Progress) -> str:
     return f"Step {progress.step} of {progress.steps}, {progress.seconds:.0f} s. Losses: {losses}"
 
 
+def line_up(pictures: list[str] | None, photo: str | None, request: gr.Request) -> None:
+    """Keep the pictures of a training that waits in line, where runs may take longer than that."""
+    session = request.session_hash or ""
+    _cancelled[session].clear()
+    storage.hold(session, photo, *(pictures or ()))
+
+
 def train(
     pictures: list[str] | None,
     base: str,
@@ -163,8 +170,8 @@ def train(
 ) -> Iterator[tuple[Any, ...]]:
     """Train and report: status, sample sheet, comparison, file, the style, the list of styles."""
     same = (gr.skip(),) * 4
-    cancelled = _cancelled[request.session_hash or ""]
-    cancelled.clear()
+    session = request.session_hash or ""
+    cancelled = _cancelled[session]
     storage.renew(photo, *(pictures or ()))
     try:
         files = check_training_set(pictures)
@@ -172,12 +179,16 @@ def train(
         run = TrainingRun(files, base=base, steps=int(steps), sample=sample)
     except UploadError as error:
         raise refuse(error) from None
+    finally:
+        storage.release(session)
     with run:
         sheet = None
         for progress in run.follow(cancelled):
             fresh = progress.sheet is not None and progress.sheet != sheet
             sheet = progress.sheet
             shown = str(sheet) if fresh else gr.skip()
+            if progress.state == "cancelled":
+                cancelled.clear()
             if progress.state != "done":
                 yield describe(progress), shown, *same
                 continue
@@ -191,15 +202,16 @@ def train(
             yield describe(progress), shown, pair, file, pipe, names
 
 
-def cancel(request: gr.Request) -> str:
+def cancel(request: gr.Request) -> None:
     """Ask this visitor's run to stop."""
     _cancelled[request.session_hash or ""].set()
-    return "Stopping …"
 
 
 def leave(request: gr.Request) -> None:
     """The page was closed: nobody waits for the run."""
-    if (event := _cancelled.pop(request.session_hash or "", None)) is not None:
+    session = request.session_hash or ""
+    storage.release(session)
+    if (event := _cancelled.pop(session, None)) is not None:
         event.set()
 
 
@@ -289,7 +301,7 @@ def build() -> gr.Blocks:
             draw_all, [photo, strength, geometry, mine], grid, api_name="all_styles", **drawing
         )
         thumbnails.select(pick, None, style, api_visibility="private")
-        start.click(
+        start.click(line_up, [pictures, photo], None, api_visibility="private", queue=False).then(
             train,
             [pictures, base, steps, photo],
             [status, sheet, result, archive, mine, style],
@@ -297,7 +309,10 @@ def build() -> gr.Blocks:
             concurrency_id="training",
             concurrency_limit=1,
         )
-        stop.click(cancel, None, status, api_name="cancel", queue=False)
+        # Said in the page: coming from here it could arrive after the run's own last word.
+        stop.click(None, None, status, js="() => 'Stopping …'", api_visibility="private").then(
+            cancel, None, None, api_name="cancel", queue=False
+        )
         demo.unload(leave)
     return demo
 

@@ -37,6 +37,7 @@ class Storage:
         for folder in (self.cache, self.work):
             folder.mkdir()
         self._stays: set[Path] = set()
+        self._held: dict[str, set[Path]] = {}
         self._stopped = Event()
 
     def result(self, name: str) -> Path:
@@ -44,6 +45,14 @@ class Storage:
         folder = self.cache / secrets.token_hex(16)
         folder.mkdir(parents=True)
         return folder / name
+
+    def hold(self, session: str, *uploads: str | None) -> None:
+        """Keep uploads until `release`, however long that takes."""
+        self._held[session] = {Path(upload) for upload in uploads if upload}
+
+    def release(self, session: str) -> None:
+        """Let what a session holds go as everything else does."""
+        self.renew(*map(str, self._held.pop(session, ())))
 
     def renew(self, *uploads: str | None) -> None:
         """Note that uploads are used: the time that they are kept begins anew."""
@@ -64,6 +73,7 @@ class Storage:
     def sweep(self) -> None:
         """Delete what was not used for too long."""
         oldest = time.time() - self.seconds
+        stay = self._stays.union(*list(self._held.values()))
         # Gradio's own `delete_cache` knows whole files only, not what is left of an upload that
         # broke off.
         for folder, folders, files in os.walk(self.cache, topdown=False):
@@ -71,7 +81,7 @@ class Storage:
                 # Others come and go: whatever is gone or in use meanwhile is not ours to delete.
                 with suppress(OSError):
                     state = path.stat()
-                    if path in self._stays or max(state.st_mtime, state.st_ctime) > oldest:
+                    if path in stay or max(state.st_mtime, state.st_ctime) > oldest:
                         continue
                     if path.is_dir():
                         path.rmdir()
