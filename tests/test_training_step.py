@@ -22,7 +22,7 @@ from tps_portrait.training.arguments import LossWeights, TrainingArguments
 from tps_portrait.training.augment import DiscriminatorAugmentation
 from tps_portrait.training.content import ContentNetwork
 from tps_portrait.training.data import load_faces, to_float
-from tps_portrait.training.losses import pattern_loss
+from tps_portrait.training.losses import anchor_loss, pattern_loss
 from tps_portrait.training.pupils import locate_pupils
 from tps_portrait.training.step import (
     Batch,
@@ -156,6 +156,16 @@ class TestTerms:
         masks = nets.aligner.feature_masks(batch.photo_landmarks)
         assert g_terms["pattern"].item() == pytest.approx(pattern_loss(crops, wanted, masks).item())
 
+    def test_the_anchor_does_not_depend_on_other_weights(self, batch: Batch) -> None:
+        anchors = [
+            run(networks(), batch, options(local_adversarial_weight=local))[0]["anchor"].item()
+            for local in (0.0, 2.0)
+        ]
+        assert anchors[0] == pytest.approx(anchors[1], rel=1e-5)
+        drawings = draw(networks(), batch, options(), 1)
+        whole = anchor_loss(drawings.drawn, batch.photo, 0.5, 1.0).item()
+        assert anchors[0] > 1.05 * whole
+
     def test_open_and_closed_mouths_are_not_compared(self, batch: Batch) -> None:
         nets, args = networks(), options(**{**OFF, "pattern_weight": 1.0})
         opened = batch.photo_landmarks.clone()
@@ -267,6 +277,8 @@ class TestWeightedSum:
             "d_global": torch.tensor(1.0),
         }
         assert weighted_sum(terms, args).item() == pytest.approx(2 * 3 + 0.5 * 4 + 1)
+        pattern = {"pattern": torch.tensor(3.0)}
+        assert weighted_sum(pattern, options(pattern_weight=5.0)).item() == pytest.approx(15)
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 2e4])
     def test_diverged_loss_is_named(self, value: float) -> None:

@@ -39,13 +39,17 @@ class LossWeights:
     )
     cycle_weight: float = _option(2.0, "Geometry-aware cycle, both ways.")
     invariance_weight: float = _option(2.0, "Deformation invariance G(W(x)) = W(G(x)).")
-    anchor_weight: float = _option(8.0, "Colour of large areas stays that of the photo.")
+    anchor_weight: float = _option(
+        8.0, "Colour of large areas, and more finely of eyes, nose, mouth, stays that of the photo."
+    )
     grid_weight: float = _option(20.0, "No checkerboards or stripes tied to the pixel grid.")
     content_weight: float = _option(
         0.0, "Content of the photo stays readable; needs --content_network."
     )
     pattern_weight: float = _option(
-        0.0, "Lights and darks of eyes and mouth lie as in aligned examples."
+        0.0,
+        "Lights and darks of eyes and mouth lie as in aligned examples, which then look where "
+        "the photo looks; needs local alignment.",
     )
     r1_weight: float = _option(0.0, "R1 gradient penalty on real examples.")
 
@@ -120,7 +124,9 @@ class TrainingArguments(LossWeights):
         "colours may stay; 0 where the palette belongs to the style.",
     )
     distance: float = _option(
-        0.0, "Probability that the people of a batch stand farther off, as in a frame."
+        0.0,
+        "Probability that the people of a batch stand farther off, as in a frame; photos without "
+        "a matte hang there as pictures.",
     )
     pixel_alignment: bool = _option(
         True, "Whole pictures are compared with aligned examples; without, with untouched ones."
@@ -185,6 +191,11 @@ class TrainingArguments(LossWeights):
             raise ConfigError(
                 "content_weight needs a network: give --content_network FILE, such as "
                 "examples/data/networks/vgg16_conv3.safetensors, or --content_weight 0."
+            )
+        if self.pattern_weight and not self.local_alignment:
+            raise ConfigError(
+                "pattern_weight compares aligned pixels: give --pattern_weight 0 with "
+                "--no-local_alignment."
             )
         if self.push_to_hub and not self.hub_model_id:
             raise ConfigError("--push_to_hub needs --hub_model_id OWNER/NAME.")

@@ -219,7 +219,7 @@ class PhotoAugmentation(nn.Module):
             return photos, landmarks, photos
         photos = replace_background(photos, masks, self.backgrounds * self.strength)
         if self.distance and torch.rand(()) < self.distance:
-            photos, landmarks = step_back(photos, landmarks, masks)
+            photos, landmarks = step_back(photos, landmarks, masks, self.strength)
         photos, landmarks = random_similarity(photos, landmarks, self.strength)
         even = random_colour(photos, self.strength)
         photos = self.camera(random_light(even, self.strength)).clamp(-1, 1)
@@ -229,7 +229,7 @@ class PhotoAugmentation(nn.Module):
 class DiscriminatorAugmentation(nn.Module):
     """Differentiable augmentation of real and drawn pictures alike (Zhao et al., 2020).
 
-    Geometry and light only a little: colour and line belong to the style.
+    Geometry and light only a little: line belongs to the style, and colour unless told otherwise.
 
     Args:
         probability: of each change, for each picture.

@@ -1,4 +1,4 @@
-"""The losses of arXiv 2211.15549, each a function of tensors, and our colour anchor."""
+"""The losses of arXiv 2211.15549, each a function of tensors, and ours: anchor, pattern, grid."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def anchor_loss(drawn: Tensor, photo: Tensor, luma: float = 0.5, chroma: float =
 
 
 def region_colour_loss(drawn: Mapping[str, Tensor], photo: Mapping[str, Tensor]) -> Tensor:
-    """Keep the colour of eyes, nose and mouth: L1 between averages, 32x32 of chroma in each crop.
+    """Keep the colour of eyes, nose and mouth: L1 between averages of chroma, 4x4 pixels of a crop.
 
     Not in the paper. The cells of `anchor_loss` are as large as an iris; these are not.
 
@@ -110,7 +110,11 @@ def region_colour_loss(drawn: Mapping[str, Tensor], photo: Mapping[str, Tensor])
         drawn: crops `(B, 3, s, s)` of the drawing by region, in [-1, 1]; at least one.
         photo: the same crops of the photo.
     """
-    return torch.stack([_differences(drawn[name], photo[name], 32)[1] for name in drawn]).mean()
+    values = [
+        _differences(crop, photo[name], max(1, crop.shape[-1] // 4))[1]
+        for name, crop in drawn.items()
+    ]
+    return torch.stack(values).mean()
 
 
 def _differences(drawn: Tensor, photo: Tensor, cells: int) -> tuple[Tensor, Tensor]:

@@ -173,7 +173,8 @@ def generator_terms(
     if args.global_adversarial_weight:
         terms["global"] = losses.generator_hinge(judge(augment(drawings.drawn))["global"])
     crops = {}
-    if args.local_adversarial_weight or args.pattern_weight:
+    anchored = bool(args.anchor_weight and args.anchor_chroma)
+    if args.local_adversarial_weight or args.pattern_weight or anchored:
         crops = nets.aligner.crop_regions(drawings.drawn, batch.photo_landmarks)
     if args.local_adversarial_weight:
         terms["local"] = _regions_raise(judge, augment.recolour(crops))
@@ -206,9 +207,9 @@ def generator_terms(
             drawings.drawn, reference, args.anchor_luma, args.anchor_chroma
         )
     seen = {}
-    if crops and (args.anchor_weight or drawings.compare_content):
+    if anchored or drawings.compare_content:
         seen = nets.aligner.crop_regions(reference, batch.photo_landmarks)
-    if args.anchor_weight and args.anchor_chroma and seen:
+    if anchored:
         colours = losses.region_colour_loss(crops, seen)
         terms["anchor"] = terms["anchor"] + args.anchor_chroma * colours
     if args.grid_weight:

@@ -24,6 +24,7 @@ class TPSAlignerConfig(PortraitConfig):
         control_points: indices into the 68-point layout (iBUG order, 0-based).
         border_points: points on each side of the frame that hold the rest of the picture in place.
         regularization: stiffness; 0 interpolates the landmarks exactly, larger values bend less.
+            Of whole pictures in units of half a picture, of face regions in units of their crop.
         region_size: side of the square part crops, in pixels.
         region_margin: side of a part crop divided by the extent of its landmarks.
     """

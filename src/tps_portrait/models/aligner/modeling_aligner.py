@@ -156,8 +156,9 @@ class TPSAligner(PortraitPreTrainedModel):
     ) -> dict[str, Tensor]:
         """Cut the regions of `image` out as they would look on the target face.
 
-        Each region is bent by a spline of its own landmarks alone (local alignment): closer at the
-        part than the global spline, and sampled from the picture in one step.
+        Each region is bent by a spline of its own landmarks alone (local alignment), for a mouth
+        the inner edges of its lips among them: closer at the part than the global spline, and
+        sampled from the picture in one step. Between an open and a closed mouth it may fold.
 
         Args:
             image: `(B, C, H, W)`.
@@ -194,7 +195,7 @@ class TPSAligner(PortraitPreTrainedModel):
 
     @_without_autocast
     def feature_masks(self, landmarks: Tensor) -> dict[str, Tensor]:
-        """Soft masks of the eyes within their lids and of the lips, in the crops of their regions.
+        """Soft masks of the eyes and the lips, a little beyond them, in the crops of their regions.
 
         Args:
             landmarks: `(B, 68, 2)`.
