@@ -141,10 +141,6 @@ def replace_background(photos: Tensor, masks: Tensor, probability: float = 0.6) 
     return photos + change * (1 - masks) * (scene - photos)
 
 
-# RGB to luma, in-phase and quadrature (NTSC, 1953).
-_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
-
-
 def step_back(
     photos: Tensor, landmarks: Tensor, masks: Tensor, strength: float = 1.0
 ) -> tuple[Tensor, Tensor]:
@@ -261,6 +257,10 @@ class DiscriminatorAugmentation(nn.Module):
     def recolour(self, crops: dict[str, Tensor]) -> dict[str, Tensor]:
         """Change colours only, of crops `(B, 3, s, s)` by name: their place is the point."""
         return {name: random_hue(crop, self.colour) for name, crop in crops.items()}
+
+
+# RGB to luma, in-phase and quadrature (NTSC, 1953).
+_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
 
 def random_hue(pictures: Tensor, probability: float) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Outer to inner corner or the reverse, upper lid twice, lower lid twice, within the six of an eye.
+# First landmark of each eye; its six are a corner, the upper lid, the other corner, the lower lid.
 _EYES = (36, 42)
 _CELLS = 48
 # A closed eye still gets a band of this share of its width to be looked through.

@@ -172,9 +172,10 @@ def generator_terms(
     judge = nets.discriminator
     if args.global_adversarial_weight:
         terms["global"] = losses.generator_hinge(judge(augment(drawings.drawn))["global"])
-    crops = {}
     anchored = bool(args.anchor_weight and args.anchor_chroma)
-    if args.local_adversarial_weight or args.pattern_weight or anchored:
+    compared = nets.content is not None and drawings.compare_content
+    crops, seen = {}, {}
+    if args.local_adversarial_weight or args.pattern_weight or anchored or compared:
         crops = nets.aligner.crop_regions(drawings.drawn, batch.photo_landmarks)
     if args.local_adversarial_weight:
         terms["local"] = _regions_raise(judge, augment.recolour(crops))
@@ -206,8 +207,7 @@ def generator_terms(
         terms["anchor"] = losses.anchor_loss(
             drawings.drawn, reference, args.anchor_luma, args.anchor_chroma
         )
-    seen = {}
-    if anchored or drawings.compare_content:
+    if anchored or compared:
         seen = nets.aligner.crop_regions(reference, batch.photo_landmarks)
     if anchored:
         colours = losses.region_colour_loss(crops, seen)
@@ -215,13 +215,7 @@ def generator_terms(
     if args.grid_weight:
         terms["grid"] = losses.grid_loss(drawings.drawn)
     if nets.content is not None and drawings.compare_content:
-        terms["content"] = content_loss(
-            nets.content,
-            drawings.drawn,
-            reference,
-            crops or nets.aligner.crop_regions(drawings.drawn, batch.photo_landmarks),
-            seen or nets.aligner.crop_regions(reference, batch.photo_landmarks),
-        )
+        terms["content"] = content_loss(nets.content, drawings.drawn, reference, crops, seen)
     return terms
 
 

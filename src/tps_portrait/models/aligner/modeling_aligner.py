@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import LandmarkError
-from ...ops.landmarks import apply_affine, border_points, fit_similarity
+from ...ops.landmarks import PARTS, apply_affine, border_points, fit_similarity
 from ...ops.mean_face import MEAN_FACE_68
 from ...ops.tps import ThinPlateSpline, evaluate_tps, fit_tps, tps_grid, warp
 from ..base import PortraitPreTrainedModel
@@ -27,9 +27,9 @@ REGIONS: dict[str, tuple[int, ...]] = {
 
 # What in a region has the same make in every face, by the landmarks of its outline.
 FEATURES: dict[str, tuple[int, ...]] = {
-    "right_eye": (*range(36, 42),),
-    "left_eye": (*range(42, 48),),
-    "mouth": (*range(48, 60),),
+    "right_eye": PARTS["right_eye"],
+    "left_eye": PARTS["left_eye"],
+    "mouth": REGIONS["mouth"],
 }
 
 # Landmarks of the outer and the inner edge of the lips above and below the middle of the mouth.
