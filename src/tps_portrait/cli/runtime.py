@@ -52,6 +52,7 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).cpu()  # the device meta makes tensors, but cannot compute
+    # AssertionError is what a torch that was built without a device says of it.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(
