@@ -73,6 +73,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
         **{"cycle_weight": 15.0, "unaligned_every": 1},
         **{"content_weight": 0.0, "anchor_weight": 0.0, "grid_weight": 0.0},
     },
+    # The same discriminator; PatchNCE keeps the content. Both count alike, as in CUT, whatever the
+    # recipe has.
+    "cut_type": {
+        **GLOBAL_ONLY,
+        **{"cycle_weight": 0.0, "global_adversarial_weight": 1.0, "contrast_weight": 1.0},
+        **{"content_weight": 0.0, "anchor_weight": 0.0, "grid_weight": 0.0},
+    },
     # The same discriminator; content and colours are kept by fixed distances instead of a cycle.
     "animegan_type": {
         **GLOBAL_ONLY,
@@ -83,7 +90,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 CLAIMS: dict[str, tuple[str, ...]] = {
     "alignment": ("full", *(name for name in VARIANTS if name.startswith("no_"))),
     "efficiency": ("full", "no_alignment"),
-    "methods": ("full", "cyclegan_type", "animegan_type"),
+    "methods": ("full", "cyclegan_type", "cut_type", "animegan_type"),
 }
 """The variants that each claim compares."""
 
@@ -240,8 +247,9 @@ def warm_up(
     trainer: ModuleType, chosen: dict[str, Any], run: Run, work: Path, settings: Settings
 ) -> Path:
     """Train the start that all runs of a seed share, unless that is done; return the checkpoint."""
-    # Without local discriminators, D is another network.
+    # Without local discriminators, D is another network; with contrast there are heads.
     kind = "local" if chosen.get("local_adversarial_weight", 1.0) else "global"
+    kind += "-contrast" if chosen.get("contrast_weight") else ""
     warm = work / "warmup" / f"{kind}-s{run.seed}"
     checkpoint = warm / "checkpoints" / f"checkpoint-{settings.warmup}"
     if not checkpoint.is_dir():

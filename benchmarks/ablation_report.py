@@ -31,6 +31,7 @@ TITLES = {
     "no_cycle": "no cycle",
     "no_invariance": "no deformation invariance",
     "cyclegan_type": "CycleGAN-type",
+    "cut_type": "CUT-type",
     "animegan_type": "AnimeGAN-type",
 }
 NOT_SHOWN = "not shown"

@@ -44,6 +44,7 @@ from tps_portrait.training import batches, checkpoint, data, networks, step, tra
 from tps_portrait.training.arguments import TrainingArguments, parse_training_arguments
 from tps_portrait.training.augment import DiscriminatorAugmentation, PhotoAugmentation
 from tps_portrait.training.content import ContentNetwork
+from tps_portrait.training.contrast import PatchContrast
 from tps_portrait.training.data import FaceSet
 
 logger = get_logger(__name__)
@@ -91,7 +92,8 @@ def make_networks(args: TrainingArguments, examples: FaceSet) -> step.Networks:
     local = args.local_adversarial_weight > 0
     inverse, discriminator = networks.make_networks(args.training_networks, local=local)
     content = ContentNetwork.from_file(args.content_network) if args.content_network else None
-    return step.Networks(generator, inverse, discriminator, aligner, content)
+    contrast = PatchContrast(generator.config.channels) if args.contrast_weight else None
+    return step.Networks(generator, inverse, discriminator, aligner, content, contrast)
 
 
 def save_style(
@@ -159,6 +161,8 @@ def train(args: TrainingArguments) -> None:
 
     betas = (args.adam_beta1, args.adam_beta2)
     drawers = [*nets.generator.parameters(), *nets.inverse.parameters()]
+    if nets.contrast is not None:
+        drawers += nets.contrast.parameters()
     judges = list(nets.discriminator.parameters())
     optimizer_g = torch.optim.Adam(drawers, lr=args.learning_rate, betas=betas)
     optimizer_d = torch.optim.Adam(judges, lr=args.discriminator_learning_rate, betas=betas)
@@ -181,6 +185,10 @@ def train(args: TrainingArguments) -> None:
     nets.generator, nets.inverse, nets.discriminator = accelerator.prepare(
         nets.generator, nets.inverse, nets.discriminator
     )
+    trained = [nets.generator, nets.inverse, nets.discriminator]
+    if nets.contrast is not None:
+        nets.contrast = accelerator.prepare(nets.contrast)
+        trained.append(nets.contrast)
     optimizer_g, optimizer_d, scheduler_g, scheduler_d, loader = accelerator.prepare(
         optimizer_g, optimizer_d, scheduler_g, scheduler_d, loader
     )
@@ -241,7 +249,7 @@ def train(args: TrainingArguments) -> None:
         dataset.set_epoch(progress.epoch)
         for rows in skip_first_batches(loader, progress.batch) if progress.batch else loader:
             warming_up = progress.step < args.reconstruction_steps
-            with accelerator.accumulate(nets.generator, nets.inverse, nets.discriminator):
+            with accelerator.accumulate(*trained):
                 batch = batches.to_batch(rows, augment_photos)
                 d_terms: step.Terms = {}
                 if warming_up:

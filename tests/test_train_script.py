@@ -29,6 +29,7 @@ from tps_portrait.training.checkpoint import list_checkpoints
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "examples" / "train.py"
 NETWORKS = ("model.safetensors", "model_1.safetensors", "model_2.safetensors")
+HEADS = "model_3.safetensors"
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -216,6 +217,35 @@ class TestResume:
         after = (work / "finished" / "style" / "generator" / "model.safetensors").read_bytes()
         assert after == before
         assert len(lines(work / "finished")) == 8
+
+
+class TestContrast:
+    """The heads of `--contrast_weight` are trained and resumed with the rest, and stay behind."""
+
+    def test_heads_learn_and_resume_bit_for_bit(self, work: Path, train: Train) -> None:
+        flags = ("--contrast_weight", 1, "--reconstruction_steps", 0, "--checkpointing_steps", 1)
+        flags += ("--max_train_steps", 3, "--checkpoints_total_limit", 3)
+        train("contrast", *flags)
+        kept = list_checkpoints(work / "contrast" / "checkpoints")
+        heads = [load_file(path / HEADS) for path in kept]
+        assert all((heads[2][key] != heads[0][key]).any() for key in heads[0])
+        assert {"contrast", "contrast_example"} <= set(lines(work / "contrast")[0])
+
+        train("contrast-on", *flags, "--resume_from_checkpoint", kept[1])
+        last = Path("checkpoints", "checkpoint-3")
+        for name in (*NETWORKS, HEADS):
+            assert same_weights(work / "contrast" / last / name, work / "contrast-on" / last / name)
+        assert lines(work / "contrast-on") == lines(work / "contrast")[2:]
+
+        # The style and the networks for the next training are those of any other.
+        style = load_file(work / "contrast" / "style" / "generator" / "model.safetensors")
+        assert style.keys() == load_file(kept[2] / "model.safetensors").keys()
+        folders = {path.name for path in (work / "contrast" / "networks").iterdir()}
+        assert folders == {"inverse", "discriminator"}
+
+    def test_without_it_there_are_none(self, whole: Path) -> None:
+        checkpoint = whole / "checkpoints" / "checkpoint-8"
+        assert {path.name for path in checkpoint.glob("*.safetensors")} == set(NETWORKS)
 
 
 def test_a_style_of_a_bundled_one_mixes_with_it_by_weights(work: Path, train: Train) -> None:

@@ -46,6 +46,9 @@ class LossWeights:
     content_weight: float = _option(
         0.0, "Content of the photo stays readable; needs --content_network."
     )
+    contrast_weight: float = _option(
+        0.0, "CUT's PatchNCE: a place of the drawing tells of that place of the photo."
+    )
     pattern_weight: float = _option(
         0.0,
         "Lights and darks of eyes and mouth lie as in aligned examples, which then look where "

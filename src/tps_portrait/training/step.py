@@ -20,19 +20,21 @@ from . import losses
 from .arguments import TrainingArguments
 from .augment import DiscriminatorAugmentation, random_deformation
 from .content import ContentNetwork, content_loss
+from .contrast import contrast_loss
 from .mouths import same_mouth
 from .pupils import locate_pupils
 
 
 @dataclass
 class Networks:
-    """What a step needs; G, F and D may be wrapped by Accelerate."""
+    """What a step needs; G, F, D and the heads of the contrast may be wrapped by Accelerate."""
 
     generator: nn.Module
     inverse: nn.Module
     discriminator: nn.Module
     aligner: TPSAligner
     content: ContentNetwork | None = None
+    contrast: nn.Module | None = None
 
 
 @dataclass
@@ -62,6 +64,7 @@ class Drawings:
     photo_visible: Tensor | None = None
     example_returned: Tensor | None = None
     example_visible: Tensor | None = None
+    example_drawn: Tensor | None = None
     drawn_warped: Tensor | None = None
     warped_drawn: Tensor | None = None
     compare_content: bool = False
@@ -96,6 +99,8 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
         grid = random_deformation(len(x), size, device=x.device)
         result.drawn_warped = nets.generator(warp(x, grid))
         result.warped_drawn = warp(result.drawn, grid)
+    if args.contrast_weight:
+        result.example_drawn = nets.generator(y)
     if step % args.unaligned_every:
         return result
     if not args.feature_alignment:
@@ -200,6 +205,12 @@ def generator_terms(
         )
     if drawings.drawn_warped is not None and drawings.warped_drawn is not None:
         terms["invariance"] = losses.invariance_loss(drawings.drawn_warped, drawings.warped_drawn)
+    if nets.contrast is not None and drawings.example_drawn is not None:
+        heads, encoder = nets.contrast, nets.generator
+        terms["contrast"] = contrast_loss(heads, encoder, drawings.drawn, batch.photo)
+        terms["contrast_example"] = contrast_loss(
+            heads, encoder, drawings.example_drawn, batch.example
+        )
     reference = batch.photo if batch.reference is None else batch.reference
     if not args.anchor_chroma:
         reference = losses.grey(reference)
@@ -236,6 +247,9 @@ def weighted_sum(terms: Terms, args: TrainingArguments) -> Tensor:
         "unaligned_local": args.unaligned_adversarial_weight * args.local_adversarial_weight,
         "cycle": args.cycle_weight,
         "cycle_example": args.cycle_weight,
+        # The mean of the two, as in CUT.
+        "contrast": args.contrast_weight / 2,
+        "contrast_example": args.contrast_weight / 2,
         "invariance": args.invariance_weight,
         "anchor": args.anchor_weight,
         "content": args.content_weight,

@@ -79,10 +79,7 @@ class StyleGenerator(PortraitPreTrainedModel):
             pixel_values = F.pad(pixel_values, (0, pad_w, 0, pad_h), mode="replicate")
             if grid is not None:
                 grid = _pad_grid(grid, (height, width), (pad_h, pad_w))
-        skip1 = self.stem(pixel_values)
-        skip2 = self.encoder2(self.down2(skip1))
-        skip3 = self.encoder3(self.down3(skip2))
-        x = self.bottleneck(self.down4(skip3))
+        skip1, skip2, skip3, x = self.encode(pixel_values)
         if grid is not None:
             x, skip3, skip2, skip1 = (
                 warp(f, resize_grid(grid, (f.shape[-2], f.shape[-1])))
@@ -94,6 +91,20 @@ class StyleGenerator(PortraitPreTrainedModel):
         x = self.detail(F.pixel_shuffle(self.expand(x), 2))
         sample = torch.tanh(F.pixel_shuffle(self.head(x), 2))
         return sample[..., :height, :width] if pad_h or pad_w else sample
+
+    def encode(self, pixel_values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what skips and bottleneck hold of pictures.
+
+        Args:
+            pixel_values: `(B, 3, H, W)`, RGB in [-1, 1], H and W multiples of 32.
+
+        Returns:
+            Features `(B, C, H / s, W / s)` for s = 4, 8, 16 and 32; C is in `config.channels`.
+        """
+        skip1 = self.stem(pixel_values)
+        skip2 = self.encoder2(self.down2(skip1))
+        skip3 = self.encoder3(self.down3(skip2))
+        return skip1, skip2, skip3, self.bottleneck(self.down4(skip3))
 
     def fuse(self) -> StyleGenerator:
         """Return a copy for inference with every norm folded into its convolution.
