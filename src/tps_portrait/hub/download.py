@@ -15,8 +15,10 @@ from typing import Any
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
+from .._imagefolder import METADATA
 from .._version import __version__
 from ..errors import ConfigError, ModelFileError, StyleNotFoundError, TPSPortraitError
+from .calibration import CALIBRATION, SUFFIXES
 from .facts import FACTS
 from .pins import Pin, read_card, read_pins, split_card, verify_files
 from .remote import chain, explain, is_down, repository_facts, why_down
@@ -176,6 +178,7 @@ def _snapshot(repo_id: str, options: dict[str, Any], variant: str | None, offlin
     weights = f"model.{variant}.safetensors" if variant else "model.safetensors"
     parts = [part for part in COMPONENTS if part != "landmarks"]
     patterns = [INDEX, CONFIG, FACTS, README, THUMBNAIL]
+    patterns += [f"{CALIBRATION}/{METADATA}", *(f"{CALIBRATION}/*{end}" for end in SUFFIXES)]
     patterns += [f"{part}/*.json" for part in COMPONENTS]
     patterns += [f"{part}/{weights}" for part in parts]
     common = {

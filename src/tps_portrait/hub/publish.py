@@ -13,7 +13,9 @@ from huggingface_hub import CommitInfo
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from .._imagefolder import METADATA
 from ..errors import ConfigError, HubError, ModelFileError, StyleNotFoundError, TPSPortraitError
+from .calibration import CALIBRATION, SUFFIXES
 from .cards import SAMPLES, style_metadata
 from .download import refuse_unsafe
 from .facts import FACTS
@@ -62,6 +64,8 @@ def _belongs(path: Path) -> bool:
         return named or path.stem.upper() in ("LICENSE", "LICENCE", "NOTICE")
     if len(path.parts) == 2 and path.parts[0] in COMPONENTS:
         return path.suffix in (".json", ".safetensors")
+    if path.parts[0] == CALIBRATION:
+        return len(path.parts) == 2 and (path.name == METADATA or path.suffix in SUFFIXES)
     return path.parts[0] == SAMPLES and path.suffix.lower() in _PICTURES
 
 
@@ -256,7 +260,7 @@ def upload_style(
             commit_message=commit_message or f"Publish {folder.name} with {LIBRARY_NAME}",
             revision=revision,
             create_pr=create_pr,
-            delete_patterns=[f"{part}/*" for part in (*COMPONENTS, SAMPLES)],
+            delete_patterns=[f"{part}/*" for part in (*COMPONENTS, CALIBRATION, SAMPLES)],
         )
     except Exception as error:
         raise _publishing_error(error, f"publish to {repo_id}", repo_id) from error

@@ -22,6 +22,7 @@ from ..errors import (
     TPSPortraitError,
 )
 from ..export import ExportedGenerator
+from ..hub.calibration import copy_calibration, read_calibration
 from ..hub.download import fetch_style
 from ..hub.facts import FACTS
 from ..hub.pins import read_card, unpin
@@ -103,6 +104,7 @@ class StylePipeline(DiffusionPipeline):
         self.recipe: dict[str, float] = {}
         self._source: str | None = None
         self._folder: Path | None = None
+        self._photos: Path | None = None  # folder of the style whose photos calibrate
         self._shared_landmarks: FaceLandmarker | None = None
         self._residents: dict[str, Any] = {}
         self._mix: Any = None
@@ -165,7 +167,7 @@ class StylePipeline(DiffusionPipeline):
         pipe._internal_dict = FrozenDict(
             {key: value for key, value in pipe.config.items() if key != "_name_or_path"}
         )
-        pipe._source, pipe._folder = name, folder
+        pipe._source, pipe._folder, pipe._photos = name, folder, folder
         config = read_style_config(folder, name)
         pipe.style = config.get("style") or Path(name).name
         pipe.base, pipe.recipe = config.get("base"), dict(config.get("mix") or {})
@@ -181,8 +183,9 @@ class StylePipeline(DiffusionPipeline):
     ) -> None:
         """Write the style as a folder that `from_pretrained` and the Hub take.
 
-        The bundled landmarker is not copied into it. `facts.json` is, from the folder that the
-        style was loaded from, if the weights are still the same: what was measured holds for those.
+        The bundled landmarker is not copied into it. From the folder that the style was loaded from
+        come its photos for calibration and, if the weights are still the same, `facts.json`: what
+        was measured holds for those.
 
         Args:
             save_directory: folder; created when missing. Its name is the style's name unless
@@ -209,6 +212,8 @@ class StylePipeline(DiffusionPipeline):
                 (folder / README).write_text(unpin(self.card), "utf-8")
             if facts is not None:
                 (folder / FACTS).write_bytes(facts)
+            if self._photos is not None:
+                copy_calibration(self._photos, folder)
             super().save_pretrained(os.fspath(folder), variant=variant, **kwargs)
             if variant in _VARIANTS and self.generator.dtype != _VARIANTS[variant]:
                 reduced = copy.deepcopy(self.generator).to(_VARIANTS[variant])
@@ -260,6 +265,11 @@ class StylePipeline(DiffusionPipeline):
         """Type in which the generator computes."""
         dtype: torch.dtype = self.generator.dtype
         return dtype
+
+    @property
+    def calibration_photos(self) -> list[Path]:
+        """Photos of its training that the style carries, to calibrate `int8` with; maybe none."""
+        return [] if self._photos is None else read_calibration(self._photos)
 
     @property
     def landmarker(self) -> FaceLandmarker:

@@ -104,6 +104,7 @@ class _Resident:
     recipe: dict[str, float]
     source: str | None
     folder: Path | None
+    photos: Path | None
 
     @property
     def root(self) -> str | None:
@@ -199,6 +200,7 @@ class MixingPipeline(StylePipeline):
         self.recipe = dict(largest.recipe) if single else dict(shares)
         self._source = largest.source if single else None
         self._folder = largest.folder if single else None
+        self._photos = largest.photos
         self._mix = mix
         return mix
 
@@ -290,6 +292,7 @@ class MixingPipeline(StylePipeline):
             recipe=dict(self.recipe),
             source=self._source,
             folder=self._folder,
+            photos=self._photos,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from PIL import Image
 from .._bundled import PORTRAIT
 from .._files import unique_name
 from ..errors import OutputError, TPSPortraitError
+from ..hub.calibration import drop_private
 from ..hub.cards import SAMPLES, Metric, render_brief_card
 from ..hub.publish import (
     METRICS,
@@ -28,6 +30,8 @@ from ..hub.publish import (
 from ..hub.styles import README, THUMBNAIL, shared_landmarks
 from ..processing import ImageInput, load_image
 from .mixing import MixingPipeline
+
+logger = logging.getLogger(__name__)
 
 _THUMBNAIL_SIDE = 384
 _SAMPLE_HEIGHT = 512
@@ -59,7 +63,8 @@ class PublishingPipeline(MixingPipeline):
 
         The repository gets the files of `save_pretrained`, a thumbnail, samples, and the card with
         the metadata that the Hub reads and the sha256 of every file. Files of an earlier
-        version of the style that are gone now are removed.
+        version of the style that are gone now are removed. Photos for calibration go along if
+        their licence lets them.
 
         Args:
             repo_id: `user/name`, or a name in the space of whoever is logged in.
@@ -102,6 +107,12 @@ class PublishingPipeline(MixingPipeline):
                 self.save_pretrained(stage)
                 if variant is not None:
                     self.save_pretrained(stage, variant=variant)
+            if private_photos := drop_private(stage):
+                logger.warning(
+                    "Not published: %s. Nothing in calibration/metadata.jsonl says that these may "
+                    "be passed on.",
+                    ", ".join(private_photos),
+                )
             self._add_card(stage, repo_id, license, description)
             fresh = samples is not None or not (stage / THUMBNAIL).is_file()
             if fresh or not (stage / SAMPLES).is_dir():
