@@ -36,6 +36,7 @@ from tps_portrait import (
     TPSPortraitPipeline,
     TrainingDivergedError,
 )
+from tps_portrait.hub.calibration import may_travel, save_calibration
 from tps_portrait.hub.cards import Collection, StyleFacts, hardware_name, write_card
 from tps_portrait.hub.facts import Sample, history_from
 from tps_portrait.hub.listing import base_of
@@ -102,12 +103,32 @@ def save_style(
     aligner: TPSAligner,
     facts: StyleFacts,
     base: str | None = None,
+    photos: FaceSet | None = None,
 ) -> None:
-    """Write the finished style with its facts, pictures and card, and upload it if asked to."""
+    """Write the finished style with its facts, pictures and card, and upload it if asked to.
+
+    A few of the photos go along, for exports to int8, if their licence lets them.
+    """
     folder = Path(args.output_dir) / "style"
     pipe = TPSPortraitPipeline(generator, aligner, PortraitImageProcessor(args.resolution))
     pipe.style, pipe.base = args.style, base
     pipe.save_pretrained(folder)
+    if photos is not None:
+        carried = save_calibration(folder, list(photos.images), photos.rows)
+        if carried:
+            private = sum(not may_travel(row) for row in photos.rows)
+            logger.info(
+                "%d photos with their credits go along for calibration; %d name no licence to pass "
+                "them on, and stay out",
+                len(carried),
+                private,
+            )
+        else:
+            logger.info(
+                "No photo goes along for calibration: metadata.jsonl names no licence to pass one "
+                "on (CC0, public domain; CC BY with a source). Name it there, or give photos to "
+                "each export to int8: tps-portrait export --calibration FOLDER"
+            )
     samples = [Sample(path.name, path.stem) for path in pipe.save_pictures(folder)]
     write_card(folder, replace(facts, samples=samples))
     logger.info("The style is in %s", folder)
@@ -325,7 +346,7 @@ def train(args: TrainingArguments) -> None:
         )
         generator = accelerator.unwrap_model(nets.generator, keep_fp32_wrapper=False)
         networks.save_networks(output / "networks", inverse, discriminator)
-        save_style(args, generator, nets.aligner, facts, base)
+        save_style(args, generator, nets.aligner, facts, base, photos)
     accelerator.end_training()
 
 

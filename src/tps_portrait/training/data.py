@@ -18,7 +18,9 @@ from ..ops.tps import bending_energy, fit_tps
 from .detection import detect_faces
 from .mouths import same_mouth
 from .rows import (
+    Row,
     complain,
+    known_of,
     open_rows,
     read_landmarks,
     read_mask,
@@ -40,6 +42,8 @@ class FaceSet:
             a picture has no mask.
         credits: where the pictures come from and under what licence, as far as their rows say so;
             without repetitions.
+        rows: for each picture what its row says of its origin, see `known_of`; empty where nothing
+            is known of any.
     """
 
     images: Tensor
@@ -47,6 +51,7 @@ class FaceSet:
     names: tuple[str, ...]
     masks: Tensor
     credits: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -58,6 +63,7 @@ class FaceSet:
             self.names + other.names,
             torch.cat([self.masks, other.masks]),
             tuple(dict.fromkeys(self.credits + other.credits)),
+            (self.rows or ({},) * len(self)) + (other.rows or ({},) * len(other)),
         )
 
     def take(self, indices: Sequence[int]) -> FaceSet:
@@ -65,7 +71,8 @@ class FaceSet:
         index = torch.as_tensor(indices)
         names = tuple(self.names[i] for i in index.tolist())
         images, landmarks, masks = self.images[index], self.landmarks[index], self.masks[index]
-        return FaceSet(images, landmarks, names, masks, self.credits)
+        rows = tuple(self.rows[i] for i in index.tolist()) if self.rows else ()
+        return FaceSet(images, landmarks, names, masks, self.credits, rows)
 
 
 def load_faces(
@@ -141,6 +148,7 @@ def load_faces(
         tuple(face[3] for face in faces),
         torch.stack([face[2] for face in faces]),
         tuple(dict.fromkeys(filter(None, (row_credit(face[4]) for face in faces)))),
+        tuple(known_of(face[4]) for face in faces),
     )
 
 

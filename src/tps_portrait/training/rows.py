@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 
+_ORIGIN = ("file_name", "source", "license", "author", "identity")
+
 Row = Mapping[str, Any]
 
 
@@ -83,6 +85,11 @@ def row_credit(row: Row) -> str | None:
     if origin and terms:
         return f"{origin} ({terms})"
     return str(origin or terms) if origin or terms else None
+
+
+def known_of(row: Row) -> dict[str, str]:
+    """What a row says of its picture's origin: file_name, source, license, author and identity."""
+    return {key: row[key] for key in _ORIGIN if isinstance(row.get(key), str) and row[key]}
 
 
 def read_pixels(row: Row, column: str) -> Tensor:
