@@ -53,7 +53,8 @@ RECIPES = ROOT / "examples" / "configs"
 
 # What came after the paper or after the runs that are reported: the pattern term can only compare
 # what was aligned, and the recipes' weight of content holds against it.
-LEFT_OUT = {
+LEFT_OUT: dict[str, Any] = {
+    **{"texture_weight": 0.0, "noise_channels": 0},
     **{"pattern_weight": 0.0, "discriminator_colour": 0.0, "distance": 0.0},
     **{"content_weight": 3.0, "content_every": 2},
 }

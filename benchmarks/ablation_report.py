@@ -221,7 +221,8 @@ def _beginning(settings: Record) -> str:
     return (
         "Each run is the recipe of the bundled style (`examples/configs`), which starts from the "
         "networks of `animation`: generator, way back and discriminators, whose own training was "
-        "aligned. The pattern term, judging without colour and distance are left out. Only the "
+        "aligned. The pattern and texture terms, noise, judging without colour and distance are "
+        "left out. Only the "
         "variant's options differ."
     )
 

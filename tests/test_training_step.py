@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from faces import EXAMPLES, make_landmarks
@@ -206,6 +207,52 @@ class TestTerms:
         ideal = generator_terms(nets, even, drawings, args, augment)
         assert set(terms) == set(ideal) == {"content"}
         assert ideal["content"] == 0 < terms["content"]
+
+    def test_texture_is_that_of_the_aligned_example(self, batch: Batch) -> None:
+        nets = replace(networks(), content=ContentNetwork())
+        args = options(**{**OFF, "texture_weight": 1.0}, content_network="given", resolution=128)
+        large = Batch(
+            *(
+                value if index % 2 else F.interpolate(value, scale_factor=2, mode="bilinear")
+                for index, value in enumerate(
+                    (batch.photo, batch.photo_landmarks, batch.example, batch.example_landmarks)
+                )
+            )
+        )
+        augment = DiscriminatorAugmentation(0.0)
+        drawings = draw(nets, large, args, 0)
+        assert set(generator_terms(nets, large, drawings, args, augment)) == {"texture"}
+        aligned = nets.aligner.align(large.example, large.example_landmarks, large.photo_landmarks)
+        drawings.drawn = aligned
+        same = generator_terms(nets, large, drawings, args, augment)["texture"]
+        drawings.drawn = large.example
+        other = generator_terms(nets, large, drawings, args, augment)["texture"]
+        assert 5 * same < other
+
+    def test_texture_every_n_steps(self, batch: Batch) -> None:
+        args = options(**{**OFF, "texture_weight": 1.0}, content_network="given", texture_every=3)
+        found = [draw(networks(), batch, args, step).compare_texture for step in range(4)]
+        assert found == [True, False, False, True]
+
+    def test_smeared_edges_of_aligned_examples_are_not_judged(self, batch: Batch) -> None:
+        """People who stand far off see past the edge of the example."""
+        nets, args = networks(), options(**{**OFF, "global_adversarial_weight": 1.0})
+        away = replace(batch, photo_landmarks=batch.photo_landmarks * 0.3)
+        drawings = draw(nets, away, args, 0)
+        visible = drawings.aligned_visible
+        assert visible is not None
+        assert 0.05 < visible.mean() < 0.6
+        drawings.drawn.retain_grad()
+        augment = DiscriminatorAugmentation(0.0)
+        generator_terms(nets, away, drawings, args, augment)["global"].backward()
+        gradient = drawings.drawn.grad
+        assert gradient is not None
+        assert (gradient * (1 - visible)).abs().max() == 0 < (gradient * visible).abs().max()
+        before = discriminator_terms(nets, away, drawings, args, augment)["d_global"]
+        assert drawings.aligned_example is not None
+        drawings.aligned_example = drawings.aligned_example + (1 - visible)
+        after = discriminator_terms(nets, away, drawings, args, augment)["d_global"]
+        assert after.item() == pytest.approx(before.item(), abs=1e-4)
 
     def test_what_is_switched_off_is_not_computed(self, batch: Batch) -> None:
         nets = networks()

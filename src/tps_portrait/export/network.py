@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ExportError
+from ..models.generator import StyleGenerator
 from .options import ExportOptions
 
 
@@ -60,11 +61,12 @@ class PortableFinder(PortableNetwork):
         return x
 
 
-def fold(generator: nn.Module) -> nn.Module:
+def fold(generator: nn.Module, size: tuple[int, int] | None = None) -> nn.Module:
     """Return a float32 copy of a generator on the CPU with all norms folded.
 
     Args:
         generator: a `StyleGenerator`.
+        size: (height, width) of all pictures it will draw, if they have one.
 
     Raises:
         ExportError: it cannot be folded, for example because it is an exported file itself.
@@ -76,6 +78,9 @@ def fold(generator: nn.Module) -> nn.Module:
             "TPSPortraitPipeline.from_pretrained."
         )
     folded: nn.Module = fuse()
+    for module in folded.modules():
+        if size and isinstance(module, StyleGenerator):
+            module.cut_noise_(size)
     return folded.float().cpu().eval()
 
 

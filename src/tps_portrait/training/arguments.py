@@ -54,6 +54,11 @@ class LossWeights:
         "Lights and darks of eyes and mouth lie as in aligned examples, which then look where "
         "the photo looks; needs local alignment.",
     )
+    texture_weight: float = _option(
+        0.0,
+        "Strokes, washes and grain as aligned examples have them in the same place; needs "
+        "--content_network.",
+    )
     r1_weight: float = _option(0.0, "R1 gradient penalty on real examples.")
 
 
@@ -82,6 +87,11 @@ class TrainingArguments(LossWeights):
     pretrained_model_name_or_path: str | None = _option(
         None, "Start from this style's generator (folder, bundled name or Hub id)."
     )
+    noise_channels: int | None = _option(
+        None,
+        "Channels of fixed noise in the generator, from which strokes and grain grow (4 for a "
+        "painted style, 0 for a flat one); if not given, as the start has it.",
+    )
     training_networks: str | None = _option(
         None,
         "Start with the discriminators and the way back in this folder: 'networks' in the "
@@ -94,7 +104,7 @@ class TrainingArguments(LossWeights):
         "in grey then.",
     )
     content_network: str | None = _option(
-        None, "Weights (safetensors) of the network that compares contents."
+        None, "Weights (safetensors) of the network that compares contents and textures."
     )
     resolution: int = _option(256, "Side of the training pictures, in pixels.")
     train_batch_size: int = _option(4, "Photos per step and device.")
@@ -143,6 +153,7 @@ class TrainingArguments(LossWeights):
     unaligned_every: int = _option(3, "Compute the unaligned and cycle terms every N steps.")
     invariance_every: int = _option(3, "Compute the deformation term every N steps.")
     content_every: int = _option(2, "Compute the content term every N steps.")
+    texture_every: int = _option(1, "Compute the texture term every N steps.")
     checkpointing_steps: int = _option(500, "Write a checkpoint every N steps.")
     checkpoints_total_limit: int | None = _option(2, "Keep at most this many checkpoints.")
     resume_from_checkpoint: str | None = _option(
@@ -190,10 +201,16 @@ class TrainingArguments(LossWeights):
                 f"Every loss of the generator is switched off; set one of "
                 f"{', '.join(_GENERATOR_WEIGHTS)} above 0."
             )
-        if self.content_weight and not self.content_network:
+        for name in ("content_weight", "texture_weight"):
+            if getattr(self, name) and not self.content_network:
+                raise ConfigError(
+                    f"{name} needs a network: give --content_network FILE, such as "
+                    f"examples/data/networks/vgg16_conv3.safetensors, or --{name} 0."
+                )
+        if self.texture_weight and self.resolution < 128:
             raise ConfigError(
-                "content_weight needs a network: give --content_network FILE, such as "
-                "examples/data/networks/vgg16_conv3.safetensors, or --content_weight 0."
+                f"texture_weight compares windows of 128 pixels; resolution is {self.resolution}. "
+                "Choose at least 128, or --texture_weight 0."
             )
         if self.pattern_weight and not self.local_alignment:
             raise ConfigError(
@@ -248,9 +265,11 @@ _TOLD_ELSEWHERE = {
 _POSITIVE = math.nextafter(0, 1)
 _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("train_batch_size", "max_train_steps", "gradient_accumulation_steps"), 1, math.inf),
-    (("unaligned_every", "invariance_every", "content_every", "logging_steps"), 1, math.inf),
+    (("unaligned_every", "invariance_every", "content_every", "texture_every"), 1, math.inf),
+    (("logging_steps",), 1, math.inf),
     (("checkpointing_steps", "validation_steps", "checkpoints_total_limit"), 1, math.inf),
     (("max_train_samples",), 1, math.inf),
+    (("noise_channels",), 0, 5),
     (("reconstruction_steps", "lr_warmup_steps", "dataloader_num_workers"), 0, math.inf),
     (tuple(item.name for item in fields(LossWeights)), 0, math.inf),
     (("photo_augmentation", "discriminator_augmentation"), 0, 1),

@@ -69,16 +69,29 @@ class ContentNetwork(nn.Module):
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Return features `(B, 256, H/4, W/4)` of pictures `(B, 3, H, W)` in [-1, 1]."""
+        # Linear at the end: a rectifier would forgive what is missing.
+        return self.stages(pixel_values)[-1]
+
+    def stages(self, pixel_values: Tensor) -> list[Tensor]:
+        """Return the features at the end of each stage.
+
+        Args:
+            pixel_values: `(B, 3, H, W)` in [-1, 1], H and W multiples of 4.
+
+        Returns:
+            `(B, 64, H, W)`, `(B, 128, H/2, W/2)`, both rectified, and `(B, 256, H/4, W/4)`.
+        """
         x = (pixel_values.flip(1) + 1) * 127.5 - self.mean
         x = x.contiguous(memory_format=torch.channels_last)
+        found = []
         for entry in _LAYERS:
             if entry is None:
+                found.append(x)
                 x = F.max_pool2d(x, 2)
                 continue
             x = self.layers[entry[0]](x)
-            # Linear at the end: a rectifier would forgive what is missing.
             x = x if entry[0] == "conv3_3" else F.relu(x)
-        return x
+        return [*found, x]
 
 
 def content_loss(

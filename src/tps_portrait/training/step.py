@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from ..errors import TrainingDivergedError
 from ..models.aligner import TPSAligner
-from ..ops.tps import warp
+from ..models.generator import StyleGenerator
+from ..ops.tps import resize_grid, warp
 from . import losses
 from .arguments import TrainingArguments
 from .augment import DiscriminatorAugmentation, random_deformation
@@ -23,6 +24,7 @@ from .content import ContentNetwork, content_loss
 from .contrast import contrast_loss
 from .mouths import same_mouth
 from .pupils import locate_pupils
+from .texture import texture_loss
 
 
 @dataclass
@@ -58,6 +60,7 @@ class Drawings:
 
     drawn: Tensor
     aligned_example: Tensor | None = None
+    aligned_visible: Tensor | None = None
     aligned_regions: dict[str, Tensor] = field(default_factory=dict)
     unaligned: Tensor | None = None
     photo_returned: Tensor | None = None
@@ -68,6 +71,7 @@ class Drawings:
     drawn_warped: Tensor | None = None
     warped_drawn: Tensor | None = None
     compare_content: bool = False
+    compare_texture: bool = False
 
 
 Terms = dict[str, Tensor]
@@ -86,9 +90,14 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
     aligner, size = nets.aligner, (x.shape[-2], x.shape[-1])
     result = Drawings(drawn=nets.generator(x))
     result.compare_content = bool(args.content_weight) and step % args.content_every == 0
+    result.compare_texture = bool(args.texture_weight) and step % args.texture_every == 0
     with torch.no_grad():
-        if args.global_adversarial_weight:
-            result.aligned_example = aligner.align(y, q, p) if args.pixel_alignment else y
+        if args.global_adversarial_weight or result.compare_texture:
+            result.aligned_example, result.aligned_visible = y, torch.ones_like(y[:, :1])
+            if args.pixel_alignment:
+                to_photo = aligner.grid(q, p, size)
+                result.aligned_example = warp(y, to_photo)
+                result.aligned_visible = _visible(to_photo)
         if args.local_adversarial_weight or args.pattern_weight:
             result.aligned_regions = (
                 aligner.align_regions(y, q, p, _gazes(batch) if args.pattern_weight else None)
@@ -97,7 +106,9 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
             )
     if args.invariance_weight and step % args.invariance_every == 0:
         grid = random_deformation(len(x), size, device=x.device)
-        result.drawn_warped = nets.generator(warp(x, grid))
+        noise = warped_noise(nets, grid)
+        kwargs = {} if noise is None else {"noise": noise}
+        result.drawn_warped = nets.generator(warp(x, grid), **kwargs)
         result.warped_drawn = warp(result.drawn, grid)
     if args.contrast_weight:
         result.example_drawn = nets.generator(y)
@@ -141,9 +152,10 @@ def discriminator_terms(
     terms: Terms = {}
     judge = nets.discriminator
     if args.global_adversarial_weight and drawings.aligned_example is not None:
-        real = drawings.aligned_example.detach().requires_grad_(args.r1_weight > 0)
+        real = _seen(drawings.aligned_example, drawings)
+        real = real.detach().requires_grad_(args.r1_weight > 0)
         real_logits = judge(augment(real))["global"]
-        fake_logits = judge(augment(drawings.drawn.detach()))["global"]
+        fake_logits = judge(augment(_seen(drawings.drawn.detach(), drawings)))["global"]
         terms["d_global"] = losses.discriminator_hinge(real_logits, fake_logits)
         if args.r1_weight:
             terms["d_r1"] = losses.r1_penalty(real_logits, real)
@@ -176,7 +188,9 @@ def generator_terms(
     terms: Terms = {}
     judge = nets.discriminator
     if args.global_adversarial_weight:
-        terms["global"] = losses.generator_hinge(judge(augment(drawings.drawn))["global"])
+        terms["global"] = losses.generator_hinge(
+            judge(augment(_seen(drawings.drawn, drawings)))["global"]
+        )
     anchored = bool(args.anchor_weight and args.anchor_chroma)
     compared = nets.content is not None and drawings.compare_content
     crops, seen = {}, {}
@@ -225,6 +239,10 @@ def generator_terms(
         terms["anchor"] = terms["anchor"] + args.anchor_chroma * colours
     if args.grid_weight:
         terms["grid"] = losses.grid_loss(drawings.drawn)
+    if nets.content is not None and drawings.compare_texture:
+        example, visible = drawings.aligned_example, drawings.aligned_visible
+        if example is not None and visible is not None:
+            terms["texture"] = texture_loss(nets.content, drawings.drawn, example, visible)
     if nets.content is not None and drawings.compare_content:
         terms["content"] = content_loss(nets.content, drawings.drawn, reference, crops, seen)
     return terms
@@ -254,6 +272,7 @@ def weighted_sum(terms: Terms, args: TrainingArguments) -> Tensor:
         "anchor": args.anchor_weight,
         "content": args.content_weight,
         "pattern": args.pattern_weight,
+        "texture": args.texture_weight,
         "grid": args.grid_weight,
         "d_r1": args.r1_weight,
         "reconstruction": 10.0,
@@ -321,6 +340,24 @@ def _gazes(batch: Batch) -> tuple[Tensor, Tensor]:
         locate_pupils(batch.example, batch.example_landmarks),
         locate_pupils(photo, batch.photo_landmarks),
     )
+
+
+def _seen(pictures: Tensor, drawings: Drawings) -> Tensor:
+    """Grey where the aligned example has nothing to show, so that its smeared edge is no model."""
+    visible = drawings.aligned_visible
+    return pictures if visible is None else pictures * visible
+
+
+def warped_noise(nets: Networks, grid: Tensor) -> Tensor | None:
+    """The generator's noise under a deformation of the photo: strokes move with it then."""
+    generator = getattr(nets.generator, "module", nets.generator)
+    if not isinstance(generator, StyleGenerator):
+        return None
+    noise = generator.tiled_noise((grid.shape[1] // 4, grid.shape[2] // 4))
+    if noise is None:
+        return None
+    size = (noise.shape[-2], noise.shape[-1])
+    return warp(noise.expand(len(grid), -1, -1, -1), resize_grid(grid, size))
 
 
 def _visible(grid: Tensor) -> Tensor:

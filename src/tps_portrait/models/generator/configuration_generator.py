@@ -21,6 +21,9 @@ class StyleGeneratorConfig(PortraitConfig):
         decoder_blocks: residual blocks at 1/16 and 1/8 on the way up.
         head_channels: width of the last layer at 1/4.
         detail_channels: widths of the two layers at 1/2, which keep lines smooth across patches.
+        noise_channels: channels of fixed noise behind the stem, each twice as coarse as the one
+            before, from which brush strokes and paper grain can grow where a photo is flat; 0 for
+            styles that stay flat there.
         norm: `weight` (scaled weight standardisation) or `batch`.
     """
 
@@ -32,6 +35,7 @@ class StyleGeneratorConfig(PortraitConfig):
     decoder_blocks: list[int] | tuple[int, ...] = (0, 1)
     head_channels: int = 48
     detail_channels: list[int] | tuple[int, ...] = (8, 16)
+    noise_channels: int = 0
     norm: Literal["weight", "batch"] = "weight"
 
     def validate_widths(self) -> None:
@@ -50,6 +54,8 @@ class StyleGeneratorConfig(PortraitConfig):
             raise ValueError(f"bottleneck_blocks must be >= 0, got {self.bottleneck_blocks}")
         if self.head_channels < 1:
             raise ValueError(f"head_channels must be positive, got {self.head_channels}")
+        if not 0 <= self.noise_channels <= 5:
+            raise ValueError(f"noise_channels must be 0 to 5, got {self.noise_channels}")
         if len(self.detail_channels) != 2 or min(self.detail_channels) < 1:
             raise ValueError(
                 f"detail_channels must be two positive widths, got {self.detail_channels}"

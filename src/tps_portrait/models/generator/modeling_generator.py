@@ -13,6 +13,7 @@ from ...ops.blocks import ConvNorm, ResidualBlock, fuse_norms_
 from ...ops.tps import identity_grid, resize_grid, warp
 from ..base import PortraitPreTrainedModel
 from .configuration_generator import StyleGeneratorConfig
+from .noise import make_noise
 
 _STRIDE = 32
 
@@ -22,7 +23,8 @@ class StyleGenerator(PortraitPreTrainedModel):
 
     A stride-4 patch stem, an encoder down to 1/32, a decoder with additive skips up to 1/4, and a
     head of two pixel shuffles with one thin layer between them. Any height and width from 32 px:
-    the picture is padded to a multiple of 32 inside and cropped back.
+    the picture is padded to a multiple of 32 inside and cropped back. With `noise_channels`, a tile
+    of fixed noise joins the stem; it is stored with the weights and repeats every 512 px.
 
     Source: feature alignment by TPS is arXiv 2211.15549 (the paper warps the generator's feature
     maps); the layer table is ours, as the paper publishes none.
@@ -30,6 +32,7 @@ class StyleGenerator(PortraitPreTrainedModel):
 
     config: StyleGeneratorConfig
     config_class = StyleGeneratorConfig
+    noise: Tensor
 
     def __init__(self, config: StyleGeneratorConfig) -> None:
         super().__init__(config)
@@ -54,9 +57,17 @@ class StyleGenerator(PortraitPreTrainedModel):
         self.head = nn.Conv2d(d2, 12, 1)
         nn.init.normal_(self.head.weight, std=0.5 / d2**0.5)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.noise_is_cut = False
+        self.from_noise: nn.Conv2d | None = None
+        if config.noise_channels:
+            self.from_noise = nn.Conv2d(config.noise_channels, c1, 1, bias=False)
+            nn.init.normal_(self.from_noise.weight, std=0.05)
+            self.register_buffer("noise", make_noise(config.noise_channels))
         self.post_init()
 
-    def forward(self, pixel_values: Tensor, grid: Tensor | None = None) -> Tensor:
+    def forward(
+        self, pixel_values: Tensor, grid: Tensor | None = None, noise: Tensor | None = None
+    ) -> Tensor:
         """Stylize pictures.
 
         Args:
@@ -65,6 +76,8 @@ class StyleGenerator(PortraitPreTrainedModel):
                 align_corners=False, of any size: for each place of the *output*, where in the
                 input it comes from. Every skip and the bottleneck are warped by it. `None` is the
                 identity.
+            noise: `(1 or B, noise_channels, h, w)` at 1/4 of the padded size, instead of the
+                generator's own; of no use to one without `noise_channels`.
 
         Returns:
             `(B, 3, H, W)` RGB in [-1, 1].
@@ -79,7 +92,7 @@ class StyleGenerator(PortraitPreTrainedModel):
             pixel_values = F.pad(pixel_values, (0, pad_w, 0, pad_h), mode="replicate")
             if grid is not None:
                 grid = _pad_grid(grid, (height, width), (pad_h, pad_w))
-        skip1, skip2, skip3, x = self.encode(pixel_values)
+        skip1, skip2, skip3, x = self.encode(pixel_values, noise)
         if grid is not None:
             x, skip3, skip2, skip1 = (
                 warp(f, resize_grid(grid, (f.shape[-2], f.shape[-1])))
@@ -92,19 +105,57 @@ class StyleGenerator(PortraitPreTrainedModel):
         sample = torch.tanh(F.pixel_shuffle(self.head(x), 2))
         return sample[..., :height, :width] if pad_h or pad_w else sample
 
-    def encode(self, pixel_values: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def encode(
+        self, pixel_values: Tensor, noise: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what skips and bottleneck hold of pictures.
 
         Args:
             pixel_values: `(B, 3, H, W)`, RGB in [-1, 1], H and W multiples of 32.
+            noise: see `forward`.
 
         Returns:
             Features `(B, C, H / s, W / s)` for s = 4, 8, 16 and 32; C is in `config.channels`.
         """
         skip1 = self.stem(pixel_values)
+        if self.from_noise is not None:
+            size = (skip1.shape[-2], skip1.shape[-1])
+            skip1 = skip1 + self.from_noise(self.tiled_noise(size) if noise is None else noise)
         skip2 = self.encoder2(self.down2(skip1))
         skip3 = self.encoder3(self.down3(skip2))
         return skip1, skip2, skip3, self.bottleneck(self.down4(skip3))
+
+    def tiled_noise(self, size: tuple[int, int]) -> Tensor | None:
+        """The generator's own noise for a picture.
+
+        Args:
+            size: (height, width) of the stem's output: 1/4 of the picture's.
+
+        Returns:
+            `(1, noise_channels, height, width)`; None for a generator without noise.
+        """
+        if self.from_noise is None or self.noise_is_cut:
+            return None if self.from_noise is None else self.noise
+        height, width = size
+        side = self.noise.shape[-1]
+        # Rounded up without negative numbers, which ONNX would divide toward 0.
+        rows, columns = (height + side - 1) // side, (width + side - 1) // side
+        return self.noise.repeat(1, 1, rows, columns)[..., :height, :width]
+
+    def cut_noise_(self, size: tuple[int, int]) -> StyleGenerator:
+        """Keep the noise of pictures of one size alone: formats of one size take it for a constant.
+
+        Args:
+            size: (height, width) of the pictures that will be drawn.
+
+        Returns:
+            The generator itself, which then draws pictures of that padded size only.
+        """
+        height, width = ((side + -side % _STRIDE) // 4 for side in size)
+        noise = self.tiled_noise((height, width))
+        if noise is not None:
+            self.noise, self.noise_is_cut = noise.clone(), True
+        return self
 
     def fuse(self) -> StyleGenerator:
         """Return a copy for inference with every norm folded into its convolution.

@@ -1,0 +1,159 @@
+"""The generator's noise: its tile, what grows from it, how it is stored and how it moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from conftest import tiny_generator
+from tps_portrait import StyleGenerator, StyleGeneratorConfig
+from tps_portrait.models.generator.noise import NOISE_SIDE, make_noise
+from tps_portrait.ops.tps import identity_grid
+from tps_portrait.training.networks import with_noise
+from tps_portrait.training.step import Networks, warped_noise
+
+NARROW = StyleGeneratorConfig(
+    channels=(16, 16, 16, 16), encoder_blocks=(0, 0), bottleneck_blocks=1, head_channels=16
+)
+
+
+def noisy(channels: int = 3) -> StyleGenerator:
+    torch.manual_seed(0)
+    return with_noise(StyleGenerator(NARROW), channels).eval()
+
+
+class TestTile:
+    def test_channels_have_mean_0_and_deviation_1(self) -> None:
+        noise = make_noise(4)
+        assert noise.shape == (1, 4, NOISE_SIDE, NOISE_SIDE)
+        torch.testing.assert_close(noise.mean((2, 3)), torch.zeros(1, 4), atol=1e-5, rtol=0)
+        torch.testing.assert_close(noise.std((2, 3)), torch.ones(1, 4), atol=1e-5, rtol=0)
+
+    def test_each_channel_is_coarser_than_the_one_before(self) -> None:
+        noise = make_noise(4)
+        slopes = (noise[..., 1:] - noise[..., :-1]).abs().mean((0, 2, 3)).tolist()
+        assert slopes == sorted(slopes, reverse=True)
+        assert slopes[0] > 4 * slopes[3]
+
+    @pytest.mark.parametrize("axis", [2, 3])
+    def test_edges_fit_each_other(self, axis: int) -> None:
+        """From the last row to the first is a step like any other."""
+        coarse = make_noise(4)[:, 3:]
+        steps = (coarse - coarse.roll(1, axis)).abs().mean((0, 1, 5 - axis))
+        assert steps[0] < 1.5 * steps.max()
+        assert steps[0] < 0.5
+
+    def test_is_the_same_everywhere_and_always(self) -> None:
+        assert torch.equal(make_noise(2), make_noise(2))
+        assert not torch.equal(make_noise(2), make_noise(2, seed=1))
+
+
+class TestGenerator:
+    def test_flat_photos_are_drawn_flat_only_without_it(self) -> None:
+        wall = torch.full((1, 3, 128, 128), 0.3)
+        inner = slice(48, 80)
+        with torch.no_grad():
+            plain = StyleGenerator(NARROW).eval()(wall)[..., inner, inner]
+            grainy = noisy()(wall)[..., inner, inner]
+        # The head's patches of 4 pixels repeat, noise does not.
+        flat, rough = ((x[..., 4:] - x[..., :-4]).abs().mean() for x in (plain, grainy))
+        assert rough > 10 * flat
+
+    def test_default_has_none(self) -> None:
+        generator = tiny_generator()
+        assert generator.tiled_noise((8, 8)) is None
+        assert not any("noise" in key for key in generator.state_dict())
+
+    def test_stays_below_one_gmac(self) -> None:
+        generator = StyleGenerator(StyleGeneratorConfig(noise_channels=4)).eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            generator(torch.zeros(1, 3, 512, 512))
+        assert counter.get_total_flops() / 2 <= 1.0e9
+
+    def test_folded_draws_the_same(self) -> None:
+        generator, photo = noisy(), torch.rand(1, 3, 64, 96) * 2 - 1
+        with torch.no_grad():
+            torch.testing.assert_close(generator.fuse()(photo), generator(photo), atol=1e-4, rtol=0)
+
+    def test_is_stored_with_the_weights(self, tmp_path: Path) -> None:
+        generator, photo = noisy(), torch.rand(1, 3, 64, 64) * 2 - 1
+        generator.noise.mul_(2)
+        generator.save_pretrained(tmp_path)
+        loaded = StyleGenerator.from_pretrained(tmp_path)
+        assert torch.equal(loaded.noise, generator.noise)
+        with torch.no_grad():
+            assert torch.equal(loaded(photo), generator(photo))
+
+    def test_repeats_in_large_pictures(self) -> None:
+        tiled = noisy().tiled_noise((NOISE_SIDE + 40, 2 * NOISE_SIDE + 8))
+        assert tiled is not None
+        assert tiled.shape[-2:] == (NOISE_SIDE + 40, 2 * NOISE_SIDE + 8)
+        assert torch.equal(tiled[..., NOISE_SIDE:, :40], tiled[..., :40, :40])
+        assert torch.equal(tiled[..., 2 * NOISE_SIDE :], tiled[..., :8])
+
+    def test_a_batch_is_drawn_as_its_pictures(self) -> None:
+        generator, photos = noisy(), torch.rand(2, 3, 64, 64) * 2 - 1
+        with torch.no_grad():
+            torch.testing.assert_close(generator(photos)[1:], generator(photos[1:]))
+
+    def test_other_noise_may_be_given(self) -> None:
+        generator, photo = noisy(), torch.rand(1, 3, 64, 64) * 2 - 1
+        own = generator.tiled_noise((16, 16))
+        assert own is not None
+        with torch.no_grad():
+            assert torch.equal(generator(photo, noise=own), generator(photo))
+            assert not torch.equal(generator(photo, noise=own.flip(-1)), generator(photo))
+
+    def test_may_be_cut_to_one_size(self) -> None:
+        generator, photo = noisy(), torch.rand(1, 3, 70, 90) * 2 - 1
+        with torch.no_grad():
+            whole = generator(photo)
+            assert torch.equal(generator.cut_noise_((70, 90))(photo), whole)
+        assert generator.noise.shape[-2:] == (96 // 4, 96 // 4)
+
+    @pytest.mark.parametrize("channels", [-1, 6])
+    def test_number_of_channels_is_checked(self, channels: int) -> None:
+        with pytest.raises(Exception, match="noise_channels must be 0 to 5"):
+            StyleGeneratorConfig(noise_channels=channels)
+
+
+class TestWithNoise:
+    def test_keeps_the_other_weights(self) -> None:
+        torch.manual_seed(0)
+        generator, photo = StyleGenerator(NARROW).eval(), torch.rand(1, 3, 64, 64) * 2 - 1
+        grown = with_noise(generator, 4).eval()
+        assert grown.config.noise_channels == 4
+        assert list(grown.config.channels) == list(generator.config.channels)
+        with torch.no_grad():
+            assert not torch.equal(grown(photo), generator(photo))
+            assert torch.equal(grown(photo, noise=torch.zeros(1, 4, 16, 16)), generator(photo))
+            assert torch.equal(with_noise(grown, 0).eval()(photo), generator(photo))
+
+    def test_same_number_is_the_same_generator(self) -> None:
+        generator = noisy(2)
+        assert with_noise(generator, 2) is generator
+
+
+class TestDeformation:
+    """Strokes move with a deformed photo, else deformation invariance would forbid them."""
+
+    def nets(self, generator: StyleGenerator) -> Networks:
+        # Only the generator is asked for here.
+        return Networks(generator, generator, generator, None)  # type: ignore[arg-type]
+
+    def test_noise_is_warped_like_the_photo(self) -> None:
+        generator = noisy()
+        grid = identity_grid((64, 64)).repeat(2, 1, 1, 1)
+        # Each place reads 8 pixels to the right: 2 places of the noise.
+        grid[1, ..., 0] += 2 * 8 / 64
+        warped, own = warped_noise(self.nets(generator), grid), generator.tiled_noise((16, 16))
+        assert warped is not None
+        assert own is not None
+        torch.testing.assert_close(warped[:1], own, atol=1e-4, rtol=0)
+        torch.testing.assert_close(warped[1:, ..., :-2], own[..., 2:], atol=1e-4, rtol=0)
+
+    def test_without_noise_there_is_none(self) -> None:
+        assert warped_noise(self.nets(tiny_generator()), identity_grid((64, 64))) is None
