@@ -4,8 +4,8 @@ pip install "tps-portrait[mobile]", or only the extras of the formats that you n
 
     python examples/export_mobile.py --style animation --out exported --targets onnx litert coreml
 
-int8 is calibrated on the bundled portrait in six lights. For a style of your own, pass the photos
-that it was trained on, real faces in different light: --calibration my_photos/
+int8 is calibrated on photos of its training that the style carries. For a style without any, pass
+real faces in different light: --calibration my_photos/
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def main() -> None:
         "--calibration",
         nargs="+",
         metavar="IN",
-        help="files or folders with photos of faces to calibrate int8 with, twenty or more; the "
-        f"first {MOST_PICTURES} count (default: the bundled portrait in six lights)",
+        help="files or folders with photos of faces to calibrate int8 with; the first "
+        f"{MOST_PICTURES} count (default: the style's own photos, else a bundled portrait)",
     )
     options = parser.parse_args()
     calibration = options.calibration and collect_inputs(options.calibration)[:MOST_PICTURES]

@@ -15,6 +15,7 @@ import torch
 from PIL import Image, ImageEnhance
 
 import tps_portrait
+from calibration_photos import carrying
 from conftest import ASTRONAUT
 from export_fixtures import PORTRAITS, tiny_style
 from tps_portrait import ConfigError, ExportError, ModelFileError, TPSPortraitPipeline
@@ -204,6 +205,39 @@ class TestRefusal:
             pipe.export("onnx", tmp_path / "no" / "style.onnx")
 
 
+class TestCalibration:
+    def test_int8_is_measured_on_the_photos_of_the_style(self, tmp_path: Path) -> None:
+        (face,) = tiny_style()._faces([ASTRONAUT], 64)
+        pipe = carrying(tiny_style(), tmp_path / "light", [face, face.flip(-1)])
+        report = pipe.export("onnx", tmp_path / "light.onnx", precision="int8")
+        told = json.loads(report.sidecar.read_text())["calibration"]
+        assert (told["source"], told["names"]) == ("style", ["0.jpg", "1.jpg"])
+        assert (told["photos"], told["pictures"]) == (2, 6)
+        # Ranges measured in the dark cut off what the portrait holds: the file is refused.
+        dark = carrying(tiny_style(), tmp_path / "dark", [face // 5, face.flip(-1) // 5])
+        with pytest.raises(ExportError, match="differs from PyTorch"):
+            dark.export("onnx", tmp_path / "dark.onnx", precision="int8")
+        # ... unless photos are given.
+        report = dark.export(
+            "onnx", tmp_path / "dark.onnx", precision="int8", calibration=[ASTRONAUT]
+        )
+        assert report.facts["calibration"] == {"source": "given", "photos": 1, "pictures": 6}
+        assert str(ASTRONAUT.parent) not in report.sidecar.read_text()
+
+    def test_without_photos_it_says_what_to_do(self, tmp_path: Path) -> None:
+        with pytest.warns(UserWarning, match="one bundled portrait.*--calibration"):
+            report = tiny_style().export("onnx", tmp_path / "a.onnx", precision="int8")
+        told = {"source": "bundled portrait", "photos": 1, "pictures": 6}
+        assert report.facts["calibration"] == told
+
+    def test_other_precisions_measure_nothing(
+        self, tmp_path: Path, recwarn: pytest.WarningsRecorder
+    ) -> None:
+        report = tiny_style().export("pt2", tmp_path / "a.pt2")
+        assert "calibration" not in report.facts
+        assert not [told for told in recwarn if "calibrat" in str(told.message)]
+
+
 class TestFromExported:
     def test_draws_as_the_style(
         self, pipe: TPSPortraitPipeline, exported: dict[str, ExportReport]
@@ -293,6 +327,7 @@ class TestCommand:
         words = ["export", "--target", "onnx", "--style", style, "--size", "64"]
         words += ["--precision", "int8", "--portraits", str(ASTRONAUT)]
         assert main([*words, "-o", str(tmp_path / "light.onnx")]) == 0
+        assert "carries no photos of its training" in capsys.readouterr().err
         words += ["--calibration", str(tmp_path / "photos")]
         # Ranges measured in the dark cut off what the portrait holds: the file is refused.
         dark = tmp_path / "dark.onnx"
@@ -301,6 +336,7 @@ class TestCommand:
         assert not dark.exists()
         words += [str(ASTRONAUT), "-o", str(tmp_path / "both.onnx")]
         assert main(words) == 0
+        assert "calibrated on 2 photos of yours, in 6 pictures" in capsys.readouterr().out
 
     def test_refuses_a_folder_without_photos(
         self, style: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -316,7 +352,7 @@ class TestCommand:
         assert set(command.TARGETS) == set(TARGETS)
 
 
-@pytest.mark.parametrize(("count", "results"), [(1, 6), (7, 42), (34, 48), (60, 48)])
+@pytest.mark.parametrize(("count", "results"), [(1, 6), (4, 6), (7, 7), (34, 34), (60, 48)])
 def test_calibration_sees_every_light(count: int, results: int) -> None:
     shades = [torch.full((3, 32, 32), 60 + index, dtype=torch.uint8) for index in range(count)]
     means = [picture.float().mean((1, 2)) for picture in varied(shades, (32, 32))]

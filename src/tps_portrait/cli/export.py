@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import OutputError
 from .files import collect_inputs
@@ -86,8 +88,9 @@ def add_parser(commands: _Commands, common: argparse.ArgumentParser) -> None:
         "--calibration",
         nargs="+",
         metavar="IN",
-        help="photos of faces to calibrate int8 with, twenty or more: files, globs, folders or "
-        "URLs; the first 48 count (default: the portraits in different light)",
+        help="photos of faces to calibrate int8 with, like those to be drawn: files, globs, "
+        "folders or URLs; the first 48 count (default: photos of the training that the style "
+        "carries, else a bundled portrait)",
     )
     parser.add_argument(
         "--with-landmarks",
@@ -142,6 +145,7 @@ def run(options: argparse.Namespace) -> int:
         calibration=options.calibration and collect_inputs(options.calibration)[:MOST_PICTURES],
     )
     _print(options.style, report)
+    _print_calibration(report.facts)
     if options.with_landmarks:
         # int8 would move landmarks by pixels.
         reduced = report.facts["precision"] != "fp32"
@@ -156,6 +160,22 @@ def run(options: argparse.Namespace) -> int:
         for report in reports:
             _print(report.facts["network"], report)
     return 0
+
+
+def _print_calibration(facts: Mapping[str, Any]) -> None:
+    found = facts.get("calibration")
+    if found is None:
+        return
+    from ..pipeline.exporting import UNCALIBRATED
+
+    words = {
+        "given": f"{found['photos']} photos of yours",
+        "style": f"{found['photos']} photos of the style",
+        "bundled portrait": "one bundled portrait",
+    }
+    print(f"int8 calibrated on {words[found['source']]}, in {found['pictures']} pictures")
+    if found["source"] == "bundled portrait":
+        print(f"note: {UNCALIBRATED}", file=sys.stderr)
 
 
 def _print(name: str, report: ExportReport) -> None:

@@ -154,4 +154,5 @@ TARGET = Target(
     load=load,
     elsewhere=elsewhere,
     dynamic_batch=False,
+    calibrated=False,
 )

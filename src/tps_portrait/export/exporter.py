@@ -28,6 +28,7 @@ def export_generator(
     *,
     portraits: Sequence[Tensor],
     calibration: Sequence[Tensor] = (),
+    calibrated_on: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> ExportReport:
     """Write a generator in another format, with a JSON beside it.
@@ -42,6 +43,7 @@ def export_generator(
         options: the form of the file.
         portraits: real face crops `(3, H, W)` uint8, for the check.
         calibration: face crops to calibrate `int8` with; the portraits by default.
+        calibrated_on: what the JSON of an `int8` file says about them.
         facts: further entries of the JSON, such as `style` and `license`.
 
     Returns:
@@ -67,15 +69,24 @@ def export_generator(
             )
         )
     checks = [image for form in forms for image in to_inputs(fit(portraits, form.size), form)]
+    facts = dict(facts or {})
+    photos = list(calibration or portraits)
+    if options.precision == "int8" and kind.calibrated:
+        measured = varied(photos, options.size)
+        counts = {"photos": len(photos), "pictures": len(measured)}
+        facts["calibration"] = {**(calibrated_on or {"source": "portraits"}), **counts}
+    else:
+        measured = fit(photos[:1], options.size)
+    folded = fold(generator, None if options.dynamic else options.size)
     export = Export(
-        network=PortableNetwork(fold(generator), options),
+        network=PortableNetwork(folded, options),
         reference=PortableNetwork(generator.eval(), options),
         options=options,
         checks=checks,
-        calibration=to_inputs(varied(calibration or portraits, options.size), options),
+        calibration=to_inputs(measured, options),
         compare=compare,
         source=generator,
         output=drawing_facts(options, kind.dynamic_batch),
-        facts=facts or {},
+        facts=facts,
     )
     return write_export(kind, Path(path), export)

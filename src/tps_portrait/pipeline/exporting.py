@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +38,12 @@ _LICENSE = re.compile(r"^license:\s*(\S+)\s*$", re.MULTILINE)
 
 _Pipeline = TypeVar("_Pipeline", bound="ExportPipeline")
 
+UNCALIBRATED = (
+    "This style carries no photos of its training, so int8 was calibrated on one bundled portrait. "
+    "Pass photos like those to be drawn: calibration=, or --calibration on the command line."
+)
+"""Said where a style has no photos of its own and the user gives none."""
+
 
 class ExportPipeline(PublishingPipeline):
     """A style that can be written in other formats and read back; see `StylePipeline`."""
@@ -60,6 +67,10 @@ class ExportPipeline(PublishingPipeline):
         The file is loaded by its runtime and draws real portraits. It is kept only if the drawings
         agree with PyTorch's: `fp32` within 1e-3, `fp16` by 45 dB, `int8` by 32 dB.
 
+        For `int8` the values of the network are measured on photos: those that are given; else
+        those of its training that the style carries, `calibration_photos`; else, with a warning,
+        the bundled portrait. The JSON says on which.
+
         Args:
             target: the format, one of `tps_portrait.export.TARGETS`: `onnx`, `openvino`, …
             path: of the file, with the suffix of the format; an existing file is replaced.
@@ -73,8 +84,8 @@ class ExportPipeline(PublishingPipeline):
                 format's usual one by default.
             layout: `nchw` or `nhwc`; the format's usual one by default.
             portraits: photos with a face, to check the file with; the bundled one by default.
-            calibration: photos with a face, to calibrate `int8` with; twenty or more serve best,
-                and 48 are used, in several lights. The `portraits` by default.
+            calibration: photos with a face, to calibrate `int8` with, like those to be drawn; the
+                first 48 count, each in one of six lights.
 
         Returns:
             Where the files are and how well they draw.
@@ -104,13 +115,18 @@ class ExportPipeline(PublishingPipeline):
         )
         kind.check(options)
         found = _LICENSE.search(self.card or "")
+        photos: list[torch.Tensor] = []
+        origin: dict[str, Any] = {}
+        if options.precision == "int8" and kind.calibrated:
+            photos, origin = self._photos_to_measure(calibration, max(options.size))
         return export_generator(
             self.generator,
             target,
             path,
             options,
             portraits=self._faces(portraits or [PORTRAIT], max(options.size)),
-            calibration=self._faces(calibration or (), max(options.size)),
+            calibration=photos,
+            calibrated_on=origin,
             facts={
                 "style": self.style or Path(path).stem,
                 "license": found[1] if found else "unknown",
@@ -237,6 +253,18 @@ class ExportPipeline(PublishingPipeline):
         if isinstance(self.generator, ExportedGenerator):
             raise ConfigError("An exported file cannot be saved as a style. Copy the file instead.")
         super().save_pretrained(save_directory, *args, **kwargs)
+
+    def _photos_to_measure(
+        self, given: Sequence[ImageInput] | None, side: int
+    ) -> tuple[list[torch.Tensor], dict[str, Any]]:
+        """Face crops `(3, H, W)` uint8 to calibrate with, and what the JSON says of them."""
+        if given:
+            return self._faces(given, side), {"source": "given"}
+        if own := self.calibration_photos:
+            crops = [load_photo(path).visible() for path in own]
+            return crops, {"source": "style", "names": [path.name for path in own]}
+        warnings.warn(UNCALIBRATED, stacklevel=3)
+        return self._faces([PORTRAIT], side), {"source": "bundled portrait"}
 
     def _faces(self, pictures: Sequence[ImageInput], side: int) -> list[torch.Tensor]:
         """Cut the largest face out of each photo, `(3, side, side)` uint8."""
