@@ -68,9 +68,9 @@ class TestTexture:
         visible[..., :128] = 1
         texture_loss(network, drawn, example, visible).backward()
         assert drawn.grad is not None
-        # A convolution looks a few pixels across the line, and so does the mean of `fine`.
+        # The means that `fine` takes away reach across the line.
         assert drawn.grad[..., :100].abs().mean() > 0
-        assert drawn.grad[..., 176:].abs().max() == 0
+        assert drawn.grad[..., 208:].abs().max() == 0
 
     def test_each_window_has_its_own_texture(self, network: ContentNetwork) -> None:
         """Exchanging the halves of an example is seen, though the whole has the same strokes."""
@@ -81,6 +81,11 @@ class TestTexture:
         torch.manual_seed(0)
         same = texture_loss(network, first, first, visible).item()
         assert texture_loss(network, second, first, visible).item() > 20 * same
+
+    @pytest.mark.parametrize("size", [128, 160, 224, 448])
+    def test_any_resolution_of_a_training(self, network: ContentNetwork, size: int) -> None:
+        drawn, example = torch.zeros(1, 3, size, size), stripes(8, size=size)
+        assert texture_loss(network, drawn, example, torch.ones(1, 1, size, size)).item() > 1
 
     def test_details_of_large_pictures_change_with_the_seed(self, network: ContentNetwork) -> None:
         torch.manual_seed(0)
@@ -94,8 +99,8 @@ class TestParts:
     def test_fine_is_0_on_slopes_and_keeps_what_is_small(self) -> None:
         slope = torch.linspace(-1, 1, 128).expand(1, 3, 128, 128)
         assert fine(slope)[..., 32:-32].abs().max() < 0.01
-        kept = fine(stripes(8, tone=0.3))[..., 32:-32]
-        torch.testing.assert_close(kept, stripes(8)[..., 32:-32], atol=0.02, rtol=0)
+        kept = fine(stripes(8, tone=0.3))[..., 48:-48]
+        torch.testing.assert_close(kept, stripes(8)[..., 48:-48], atol=0.02, rtol=0)
 
     def test_distance_of_something_to_nothing_is_known(self) -> None:
         """Mean and covariance are each at the distance of the root of 2."""

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from .content import ContentNetwork
 
-# Side of the detail that is looked at in full; what is larger is looked at in half the size.
+# Side of the detail that is looked at in full; the whole is looked at smaller.
 _SIDE = 256
-# Of a window, in pixels of the picture.
+# Side of a window, in pixels of the picture; twice that in a quarter of the size.
 _WINDOW = 128
 # Steps of the detail's place, in pixels: those of the network's last stage, and coarser.
 _STRIDE = 16
@@ -28,12 +28,12 @@ def texture_loss(
 ) -> Tensor:
     """Distance between second moments of features, window by window.
 
-    Tones and colours are those of the photo: only what is finer than 32 px is compared, of a
-    random detail in full size, of the whole in half.
+    Tones and colours are those of the photo: only what is finer than 64 px is compared, of a
+    random detail in full size, of the whole in half and in a quarter.
 
     Args:
         network: a `ContentNetwork`.
-        drawn: `(B, 3, H, W)` in [-1, 1], H and W equal, multiples of 32.
+        drawn: `(B, 3, H, W)` in [-1, 1], H and W equal, multiples of 32, at least 128.
         aligned: `(B, 3, H, W)` in [-1, 1], examples in the geometry of the photos.
         visible: `(B, 1, H, W)`, 1 where an example has something to show, else 0; windows that
             show less than all of it count less, those that show less than three quarters nothing.
@@ -48,14 +48,17 @@ def texture_loss(
     side = min(_SIDE, size)
     top, left = (_STRIDE * int(torch.randint((size - side) // _STRIDE + 1, ())) for _ in range(2))
     rows, columns = slice(top, top + side), slice(left, left + side)
+    halves = F.avg_pool2d(pair.flatten(0, 1), 2)
+    quarters = F.avg_pool2d(halves, 2)
     views = (
-        (pair[..., rows, columns], visible[..., rows, columns], max(1, side // _WINDOW)),
-        (F.avg_pool2d(pair.flatten(0, 1), 2).unflatten(0, (2, -1)), visible, size // _WINDOW),
+        (pair[..., rows, columns], visible[..., rows, columns], side // _WINDOW),
+        (halves.unflatten(0, (2, -1)), visible, size // _WINDOW),
+        (quarters.unflatten(0, (2, -1)), visible, size // (2 * _WINDOW)),
     )
     values = []
-    for (fake, real), seen, windows in views:
-        if not windows:
-            continue
+    for (fake, real), seen, most in views:
+        # Windows of one size that leave nothing out, in all stages.
+        windows = max(n for n in range(1, max(1, most) + 1) if (fake.shape[-1] // 4) % n == 0)
         weight = (4 * F.adaptive_avg_pool2d(seen.float(), windows).flatten() - 3).clamp(0, 1)
         with torch.no_grad():
             wanted = network.stages(real)
@@ -65,17 +68,17 @@ def texture_loss(
 
 
 def fine(pixel_values: Tensor) -> Tensor:
-    """What is finer than 32 px, about 0: a picture without its linearly interpolated means.
+    """What is finer than 64 px, about 0: a picture without its linearly interpolated means.
 
     Args:
-        pixel_values: `(B, C, H, W)`, H and W multiples of 16.
+        pixel_values: `(B, C, H, W)`, H and W multiples of 32.
     """
     x = pixel_values.float()
     height, width = x.shape[-2:]
-    cells = F.avg_pool2d(F.pad(x, (16,) * 4, mode="replicate"), 32, 16)
-    # Cells lie at 0, 16, 32 …; enlarged, the first pixel is at -8.
-    smooth = F.interpolate(cells, scale_factor=16, mode="bilinear", align_corners=False)
-    return x - smooth[..., 8 : 8 + height, 8 : 8 + width]
+    cells = F.avg_pool2d(F.pad(x, (32,) * 4, mode="replicate"), 64, 32)
+    # Cells lie at 0, 32, 64 …; enlarged, the first pixel is at -16.
+    smooth = F.interpolate(cells, scale_factor=32, mode="bilinear", align_corners=False)
+    return x - smooth[..., 16 : 16 + height, 16 : 16 + width]
 
 
 def moment_distance(fake: Tensor, real: Tensor, windows: int) -> Tensor:
