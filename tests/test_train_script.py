@@ -184,6 +184,10 @@ class TestArtefacts:
     def test_photos_without_landmarks_were_completed(self, work: Path, whole: Path) -> None:
         assert "7 faces found" in (work / "whole.log").read_text()
 
+    def test_photos_without_a_licence_stay_out_of_the_style(self, work: Path, whole: Path) -> None:
+        assert not (whole / "style" / "calibration").exists()
+        assert "No photo goes along for calibration" in (work / "whole.log").read_text()
+
 
 class TestResume:
     def test_equals_one_go_bit_for_bit(self, work: Path, whole: Path, train: Train) -> None:

@@ -4,7 +4,8 @@
 
 Facts of the training come with the style. What people wrote about the bundled one (description,
 history, failures, ...) stays where the new facts say nothing; numbers and pictures of other weights
-do not. Then: docs/make_assets.py, examples/evaluate.py --update_card, tools/render_cards.py.
+do not. Photos for calibration come with the style, too; without any, those of the bundled one stay.
+Then: docs/make_assets.py, examples/evaluate.py --update_card, tools/render_cards.py.
 """
 
 from __future__ import annotations
