@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from test_training_step import OFF, batch, networks, options, run
-from tps_portrait import StyleGenerator
+from tps_portrait import StyleGenerator, StyleGeneratorConfig
 from tps_portrait.training.contrast import PatchContrast, contrast_loss, patch_nce
 from tps_portrait.training.step import Batch, Networks, weighted_sum
 
@@ -124,6 +124,22 @@ def test_features_are_those_that_the_decoder_gets(batch: Batch) -> None:
     generator(batch.photo)
     hook.remove()
     assert torch.equal(inputs[0], found[3])
+
+
+def test_noise_does_not_tell_places(batch: Batch) -> None:
+    generator = StyleGenerator(StyleGeneratorConfig(noise_channels=2))
+    heads = PatchContrast(generator.config.channels)
+
+    def found() -> float:
+        torch.manual_seed(1)
+        return contrast_loss(heads, generator, batch.example, batch.photo).item()
+
+    before, drawn = found(), generator(batch.photo)
+    assert generator.from_noise is not None
+    with torch.no_grad():
+        generator.from_noise.weight.mul_(50)
+    assert not torch.allclose(generator(batch.photo), drawn)
+    assert found() == before
 
 
 class TestStep:

@@ -88,9 +88,12 @@ def contrast_loss(
         source: `(B, 3, H, W)` in [-1, 1].
     """
     plain = cast(StyleGenerator, getattr(generator, "module", generator))
+    # The generator's noise never changes: by it, places would be told without looking at pictures.
+    height, width = source.shape[-2:]
+    still = source.new_zeros(1, plain.config.noise_channels, height // 4, width // 4)
     with torch.no_grad():
-        keys = plain.encode(source)
-    value: Tensor = contrast(plain.encode(drawn), keys)
+        keys = plain.encode(source, still)
+    value: Tensor = contrast(plain.encode(drawn, still), keys)
     return value
 
 
