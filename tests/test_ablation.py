@@ -74,6 +74,7 @@ class TestPlan:
         assert changed["no_pixel_alignment"] == {"pixel_alignment"}
         assert changed["no_cycle"] == {"cycle_weight"}
         assert changed["no_alignment"] == set(ablation.UNALIGNED)
+        assert "contrast_weight" in changed["cut_type"]
         assert {name for names in ablation.CLAIMS.values() for name in names} <= {"full", *changed}
 
 
@@ -159,6 +160,20 @@ class TestTables:
         text = report.render(record)
         assert "the best run 300.0." in text
         assert "no run is nearer" not in text
+
+    def test_methods_have_a_table_of_their_own(self, ablation: Any, report: Any) -> None:
+        runs = [
+            result(variant, seed=seed, kid_mobilenet_v2=kid)
+            for seed in (0, 1)
+            for variant, kid in (("full", 0.02), ("no_cycle", 0.03), ("cut_type", 0.01))
+        ]
+        text = "\n".join(report.sections(runs, plot="plot.png"))
+        parts, methods = text.split("## Other methods")
+        assert "| ink | CUT-type | 2 | 10.0 (10.0 to 10.0) |" in methods
+        assert "| CUT-type | **no** (0/2) |" in methods
+        assert "no cycle" not in methods
+        assert "CUT-type" not in parts
+        assert set(ablation.VARIANTS) == set(report.TITLES)
 
     def test_the_page_is_what_the_numbers_say(self, report: Any) -> None:
         record = json.loads((BENCHMARKS / "ablation.json").read_text("utf-8"))
