@@ -1,9 +1,9 @@
 """The result files of the benchmarks, and what `README.md` says of them.
 
-`tps.py`, `generator.py`, `peers.py`, `video.py` and `app.py` each write `<script>.json` beside
-themselves: `facts` (command, machine, versions, load), the settings and the figures. Everything
-that the page says of them between two marks is written here, from these files alone, and a test
-compares. What else ran during a measurement is no figure: put it as `note` into the facts.
+`tps.py`, `generator.py`, `peers.py`, `video.py`, `int8.py` and `app.py` each write `<script>.json`
+beside themselves: `facts` (command, machine, versions, load), the settings and the figures.
+Everything that the page says of them between two marks is written here, from these files alone, and
+a test compares. What else ran during a measurement is no figure: put it as `note` into the facts.
 
     python benchmarks/result_pages.py        # writes the page anew, measures nothing
 """
@@ -253,6 +253,54 @@ def video(record: Record) -> str:
     )
 
 
+def int8(record: Record) -> str:
+    """Of `int8.py`."""
+    facts, settings, rows = record["facts"], record["settings"], record["rows"]
+    weights = {row["style"]: row["weights"][:8] for row in rows}
+    return "\n\n".join(
+        [
+            command(
+                facts,
+                "exports for minutes",
+                'pip install "tps-portrait[mobile]"',
+                "python examples/data/photos/packages.py",
+            ),
+            f"How well int8 files of {settings['size']}x{settings['size']} draw "
+            f"{plural(len(record['portraits']), 'portrait')} of `{settings['set']}`, which no "
+            "style was trained on, run by their runtimes: PSNR in dB against the style in PyTorch, "
+            "over all portraits (and for the worst of them). `weights_sha256` begins with "
+            + " and ".join(f"`{start}` for `{style}`" for style, start in weights.items())
+            + f". {machine(facts)}",
+            calibrations(record),
+        ]
+    )
+
+
+def calibrations(record: Record) -> str:
+    """The table of `int8.py` and what it shows; `docs/tutorials/phone.md` says it, too."""
+    rows = record["rows"]
+    lines = [
+        [
+            f"`{row['target']}`",
+            f"`{row['style']}`",
+            *(f"{row[name]['all']:.1f} ({row[name]['worst']:.1f})" for name in ("own", "portrait")),
+        ]
+        for row in rows
+    ]
+    counts = "/".join(map(str, sorted({row["own"]["photos"] for row in rows})))
+    own = f"calibrated on the style's {counts} photos"
+    more, kept = (
+        sum(row["own"][name] > row["portrait"][name] for row in rows) for name in ("all", "worst")
+    )
+    return "\n\n".join(
+        [
+            table(["format", "style", own, "on the bundled portrait"], lines, words=2),
+            f"The style's photos give more than the portrait in {more} of "
+            f"{plural(len(rows), 'row')} over all, and in {kept} for the worst.",
+        ]
+    )
+
+
 def app(record: Record) -> str:
     """Of `app.py`."""
     facts = record["facts"]
@@ -279,6 +327,7 @@ SECTIONS: dict[str, Callable[[Record], str]] = {
     "generator": generator,
     "peers": peers,
     "video": video,
+    "int8": int8,
     "app": app,
 }
 """What the page says of each script."""

@@ -21,6 +21,7 @@ parts = load_script(ROOT / "tools" / "page_parts.py")
 pages = load_script(BENCHMARKS / "result_pages.py")
 peers = load_script(BENCHMARKS / "peers.py")
 
+FACES = "src/tps_portrait/styles/animation/calibration"
 LATENCY = json.loads((BENCHMARKS / "latency.json").read_text("utf-8"))
 
 
@@ -39,6 +40,8 @@ def quotes() -> list[tuple[str, str]]:
     still = {row["landmarks"]: row["jitter at rest"] for row in pages.load("video")["rows"]}
     start = f"starts in {pages.median_start(pages.load('app')):.1f} seconds"
     times = f"{pages.factor(spline):.0f} times"
+    int8 = pages.load("int8")
+    where = "{set}` at {size} px".format(**int8["settings"])
 
     large = {"size": 512, "threads": 2}
     ort = milliseconds("ours", runtime="onnxruntime", precision="fp32", **large)
@@ -74,6 +77,9 @@ def quotes() -> list[tuple[str, str]]:
     return [
         *(("README.md", text) for text in readme),
         ("docs/tutorials/phone.md", f"{gmac:.3f} GMAC at 512 x 512"),
+        ("docs/tutorials/phone.md", f"\n\n{pages.calibrations(int8)}\n\n"),
+        ("docs/tutorials/phone.md", f"On {len(int8['portraits'])} portraits of `{where}"),
+        ("docs/tutorials/phone.md", f"Measured by `{int8['facts']['command']}`"),
         ("docs/paper.md", f"{gmac:.1f} GMAC at 512 px"),
         ("docs/concepts/splines.md", f"{times} faster than kornia"),
         ("docs/demo.md", start),
@@ -108,11 +114,19 @@ def test_costs_of_the_networks_are_those_of_the_code() -> None:
             "| variant | ms, 1 thread |",
         ),
         ("video", ["--frames", "25", "--rest", "15", "--drawn", "3"], "0.5 seconds at rest"),
+        (
+            "int8",
+            f"--count 2 --size 64 --targets onnx --styles ink_paint --portraits {FACES}".split(),
+            "2 portraits of `calibration`",
+        ),
     ],
 )
 def test_measures_writes_and_leaves_the_page_alone(
     script: str, options: list[str], says: str, tmp_path: Path
 ) -> None:
+    if script == "int8":
+        pytest.importorskip("onnxruntime", reason="needs the onnx extra")
+        pytest.importorskip("onnxscript", reason="needs the onnx extra")
     before = pages.PAGE.read_bytes(), pages.result_file(script).read_bytes()
     command = [
         sys.executable,
