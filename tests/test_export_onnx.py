@@ -24,6 +24,7 @@ from tps_portrait.cli import main
 from tps_portrait.export import TARGETS, ExportReport
 from tps_portrait.export.options import ExportJob
 from tps_portrait.export.pictures import varied
+from tps_portrait.training.networks import with_noise
 
 ort = pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 pytest.importorskip("onnxscript", reason="needs the onnx extra")
@@ -65,6 +66,25 @@ def _picture(size: tuple[int, int], count: int = 1) -> torch.Tensor:
     image = load_image(ASTRONAUT).resize((size[1], size[0]))
     one = PortraitImageProcessor()(image).pixel_values
     return torch.cat([one, *[one.roll(5 * i, -1) for i in range(1, count)]])
+
+
+class TestNoise:
+    """The generator's noise is a constant of the file, or is tiled to the size of the picture."""
+
+    @pytest.mark.parametrize("dynamic", [False, True])
+    def test_draws_as_pytorch(self, tmp_path: Path, dynamic: bool) -> None:
+        pipe = tiny_style()
+        torch.manual_seed(0)
+        pipe.register_modules(generator=with_noise(pipe.generator, 3).eval())
+        size = (64, 544)  # wider than a tile
+        form: dict[str, Any] = {"dynamic": True} if dynamic else {"size": size}
+        report = pipe.export("onnx", tmp_path / "noisy.onnx", portraits=PORTRAITS, **form)
+        x = _picture(size)
+        with torch.no_grad():
+            expected = pipe.generator(x)
+            silent = pipe.generator(x, noise=torch.zeros(1, 3, 1, 1))
+        assert np.abs(_run(report, x.numpy()) - expected.numpy()).max() < 1e-4
+        assert (expected - silent).abs().max() > 0.01
 
 
 class TestFile:
