@@ -4,11 +4,12 @@
 
 trains and evaluates what is not finished yet in `--work`, one run after another, and writes
 `ablation.json`, `ablation.md`, a sheet of pictures and a plot; `--report` only writes. A run is
-the recipe of its style in `examples/configs`, the variant's changes apart: the styles that start
-from `animation` start there with all networks. `--warmup` is for a recipe that starts from
-nothing: all runs of a seed go on from one warm-up then, networks that repeat photos, before any
-example is seen. `--held_out` is measured on: by default portraits that no network saw in any
-training (`examples/data/photos/packages.py` makes that set, `download.py` the one of photos).
+the recipe of its style in `benchmarks/recipes`, else in `examples/configs`, the variant's changes
+apart: the styles that start from `animation` start there with all networks. `--warmup` is for a
+recipe that starts from nothing: all runs of a seed go on from one warm-up then, networks that
+repeat photos, before any example is seen. `--held_out` is measured on: by default portraits that no
+network saw in any training (`examples/data/photos/packages.py` makes that set, `download.py` the
+one of photos).
 `tools/convert_eval_networks.py` makes the networks that judge. The pictures of the report are
 in the public domain.
 """
@@ -50,6 +51,8 @@ SHOWN = (
     ROOT / "tests" / "data" / "mona_lisa.jpg",
 )
 RECIPES = ROOT / "examples" / "configs"
+# The recipes of the runs that are reported, as they were then.
+FROZEN = Path(__file__).resolve().parent / "recipes"
 
 # What came after the paper or after the runs that are reported: the pattern term can only compare
 # what was aligned, and the recipes' weight of content holds against it.
@@ -203,7 +206,9 @@ def script() -> ModuleType:
 
 def recipe(style: str) -> dict[str, Any]:
     """The options that a bundled style is trained with, wherever the script is run from."""
-    chosen = dict(yaml.safe_load((RECIPES / f"{style}.yaml").read_text("utf-8")))
+    frozen = FROZEN / f"{style}.yaml"
+    path = frozen if frozen.is_file() else RECIPES / frozen.name
+    chosen = dict(yaml.safe_load(path.read_text("utf-8")))
     for name in ("content_network", "training_networks"):
         if name in chosen:
             chosen[name] = str(ROOT / chosen[name])

@@ -219,11 +219,10 @@ def _beginning(settings: Record) -> str:
             "in which the networks learn to repeat photos."
         )
     return (
-        "Each run is the recipe of the bundled style (`examples/configs`), which starts from the "
-        "networks of `animation`: generator, way back and discriminators, whose own training was "
-        "aligned. The pattern and texture terms, noise, judging without colour and distance are "
-        "left out. Only the "
-        "variant's options differ."
+        "Each run is a recipe of `benchmarks/recipes`, an earlier one of the bundled style, which "
+        "starts from the networks of `animation`: generator, way back and discriminators, whose "
+        "own training was aligned. The pattern and texture terms, noise, judging without colour "
+        "and distance are left out. Only the variant's options differ."
     )
 
 

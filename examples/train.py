@@ -116,7 +116,9 @@ def save_style(
     pipe.style, pipe.base = args.style, base
     pipe.save_pretrained(folder)
     if photos is not None:
-        carried = save_calibration(folder, list(photos.images), photos.rows)
+        carried = save_calibration(
+            folder, list(photos.images), photos.rows, args.calibration_photos
+        )
         if carried:
             private = sum(not may_travel(row) for row in photos.rows)
             logger.info(

@@ -17,7 +17,9 @@ def style(folder: Path, value: float, size: int = 3) -> Path:
     (folder / "generator").mkdir(parents=True)
     weights = {"w": torch.full((size,), value, dtype=torch.float16)}
     save_file(weights, folder / "generator" / "model.safetensors")
+    (folder / "generator" / "config.json").write_text(str(size), "utf-8")
     (folder / "facts.json").write_text(str(value), "utf-8")
+    (folder / "README.md").write_text("numbers of these weights", "utf-8")
     return folder
 
 
@@ -32,6 +34,7 @@ def test_weights_lie_between(tmp_path: Path) -> None:
     found = load_file(tmp_path / "c" / "generator" / "model.safetensors")["w"]
     assert found.dtype == torch.float16
     assert found.tolist() == [1.25] * 3
+    assert not (tmp_path / "c" / "README.md").exists()
     assert (tmp_path / "c" / "facts.json").read_text("utf-8") == "1.0"
 
 

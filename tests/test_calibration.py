@@ -88,15 +88,14 @@ class TestFolder:
             {"file_name": "a b/me.png", **CREDITED, "identity": "me", "landmarks": [[0, 0]]},
         ]
         (file,) = save_calibration(tmp_path, wide, rows)
-        assert file == tmp_path / "calibration" / "me.jpg"
+        assert file == tmp_path / "calibration" / "01.jpg"
         assert Image.open(file).format == "JPEG"
         assert Image.open(file).size == (384, 192)
         assert brightness([file]) == [200]
         (line,) = (tmp_path / "calibration" / "metadata.jsonl").read_text().splitlines()
         assert json.loads(line) == {
-            "file_name": "me.jpg",
+            "file_name": "01.jpg",
             **CREDITED,
-            "identity": "me",
             "changes": "face cut out, scaled to 384 x 192 pixels",
         }
 
@@ -108,6 +107,11 @@ class TestFolder:
         assert list((tmp_path / "calibration").glob("*.jpg")) == [second]
         assert save_calibration(tmp_path, shades(50), [{"file_name": "x.jpg"}]) == []
         assert not (tmp_path / "calibration").exists()
+
+    def test_as_many_as_are_wanted(self, tmp_path: Path) -> None:
+        rows = [CREDITED] * 12
+        assert len(save_calibration(tmp_path, shades(*range(0, 240, 20)), rows, 3)) == 3
+        assert save_calibration(tmp_path, shades(*range(0, 240, 20)), rows, 0) == []
 
     def test_folder_that_cannot_be_written(self, tmp_path: Path) -> None:
         (tmp_path / "style").write_text("a file")
@@ -131,9 +135,12 @@ class TestFolder:
         copy_calibration(tmp_path / "one", tmp_path / "two")
         assert brightness(read_calibration(tmp_path / "two")) == [10]
         names = sorted(path.name for path in (tmp_path / "two" / "calibration").iterdir())
-        assert names == ["metadata.jsonl", "one.jpg"]
+        assert names == ["01.jpg", "metadata.jsonl"]
         copy_calibration(tmp_path / "nothing", tmp_path / "two")
-        assert len(read_calibration(tmp_path / "two")) == 1
+        assert read_calibration(tmp_path / "two") == []
+        copy_calibration(tmp_path / "one", tmp_path / "two")
+        copy_calibration(None, tmp_path / "two")
+        assert not (tmp_path / "two" / "calibration").exists()
 
     def test_private_ones_are_dropped(self, tmp_path: Path) -> None:
         rows = [{**CREDITED, "file_name": name} for name in ("kept", "private")]
@@ -142,12 +149,12 @@ class TestFolder:
         lines = place.joinpath("metadata.jsonl").read_text().splitlines()
         lines[1] = lines[1].replace("CC-BY-4.0", "mine")
         place.joinpath("metadata.jsonl").write_text("\n".join(lines))
-        shutil.copy(place / "private.jpg", place / "unnamed.jpg")
-        assert drop_private(tmp_path) == ["private.jpg", "unnamed.jpg"]
-        assert [path.name for path in read_calibration(tmp_path)] == ["kept.jpg"]
+        shutil.copy(place / "02.jpg", place / "unnamed.jpg")
+        assert drop_private(tmp_path) == ["02.jpg", "unnamed.jpg"]
+        assert [path.name for path in read_calibration(tmp_path)] == ["01.jpg"]
         assert drop_private(tmp_path) == []
         place.joinpath("metadata.jsonl").unlink()
-        assert drop_private(tmp_path) == ["kept.jpg"]
+        assert drop_private(tmp_path) == ["01.jpg"]
         assert not place.exists()
 
 
@@ -183,7 +190,7 @@ class TestTraining:
         script = load_script(ROOT / "examples/train.py")
         pipe = tiny_pipeline(seed=2)
         args = SimpleNamespace(output_dir=str(tmp_path), resolution=64, style="ink")
-        args.push_to_hub = False
+        args.push_to_hub, args.calibration_photos = False, 8
         every = load_faces(photos, 64)
         try:
             script.save_style(args, pipe.generator, pipe.aligner, facts(), photos=every)

@@ -231,7 +231,7 @@ class TestCalibration:
         pipe = carrying(tiny_style(), tmp_path / "light", [face, face.flip(-1)])
         report = pipe.export("onnx", tmp_path / "light.onnx", precision="int8")
         told = json.loads(report.sidecar.read_text())["calibration"]
-        assert (told["source"], told["names"]) == ("style", ["0.jpg", "1.jpg"])
+        assert (told["source"], told["names"]) == ("style", ["01.jpg", "02.jpg"])
         assert (told["photos"], told["pictures"]) == (2, 6)
         # Ranges measured in the dark cut off what the portrait holds: the file is refused.
         dark = carrying(tiny_style(), tmp_path / "dark", [face // 5, face.flip(-1) // 5])

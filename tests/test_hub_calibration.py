@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,15 @@ def test_to_the_hub_and_back(
     text = (tmp_path / "ink/calibration/metadata.jsonl").read_text()
     (tmp_path / "ink/calibration/metadata.jsonl").write_text(text.replace("CC-BY", "no", 1))
     options: dict[str, Any] = {"license": "mit", "samples": [ASTRONAUT], "token": OWNER}
+    caplog.set_level(logging.WARNING, "tps_portrait")
     for folder in (None, tmp_path / "ink"):
         caplog.clear()
         pipe.push_to_hub("owner/ink", folder=folder, with_landmarks=False, **options)
         files = hub.repos["owner/ink"].files("main")
         assert files is not None
         found = {path for path in files[1] if path.startswith("calibration/")}
-        assert found == {"calibration/1.jpg", "calibration/metadata.jsonl"}
-        assert "Not published: 0.jpg" in caplog.text
+        assert found == {"calibration/02.jpg", "calibration/metadata.jsonl"}
+        assert "Not published: 01.jpg" in caplog.text
     pulled = TPSPortraitPipeline.from_pretrained("owner/ink")
     assert brightness(pulled.calibration_photos) == [90]
     assert pulled.calibration_photos[0].is_relative_to(tmp_path / "cache")

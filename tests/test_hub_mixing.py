@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from conftest import tiny_pipeline
@@ -275,3 +276,36 @@ def test_names_are_taken_once(pipe: TPSPortraitPipeline, styles: dict[str, Path]
             pipe.load_style(styles["oil"], **options)
     with pytest.raises(ModelFileError, match="holds no style"):
         pipe.load_style(styles["oil"] / "generator")
+
+
+class TestBundledStyles:
+    """Some have noise and some have none; they share a base all the same."""
+
+    @pytest.mark.parametrize("style", ["animation", "ink_paint", "oil_paint", "watercolor"])
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_draw_in_half_precision(self, style: str, dtype: torch.dtype) -> None:
+        exact = TPSPortraitPipeline.from_pretrained(style).generator
+        half = TPSPortraitPipeline.from_pretrained(style, dtype=dtype).generator
+        torch.manual_seed(0)
+        photo = F.interpolate(torch.rand(1, 3, 8, 8), (64, 64), mode="bilinear") * 2 - 1
+        with torch.no_grad():
+            difference = half(photo.to(dtype)).float() - exact(photo)
+        assert difference.abs().mean() < 0.03
+
+    def test_mix_by_weights(self, tmp_path: Path) -> None:
+        pipe = TPSPortraitPipeline.from_pretrained("animation")
+        photo = torch.rand(1, 3, 64, 64) * 2 - 1
+        with torch.no_grad():
+            alone = pipe.generator(photo)
+        shares = {"animation": 0.25, "watercolor": 0.25, "ink_paint": 0.25, "oil_paint": 0.25}
+        for name in shares:
+            if name != "animation":
+                pipe.load_style(name, name=name)
+        assert pipe.set_style(shares).method == "weights"
+        pipe.save_pretrained(tmp_path)
+        assert TPSPortraitPipeline.from_pretrained(tmp_path).generator.config.noise_channels == 4
+        pipe.set_style({"animation": 1.0, "watercolor": 1e-9})
+        with torch.no_grad():
+            torch.testing.assert_close(pipe.generator(photo), alone, atol=1e-4, rtol=0)
+        pipe.set_style("animation")
+        assert pipe.generator.config.noise_channels == 0

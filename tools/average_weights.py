@@ -3,7 +3,8 @@
     python tools/average_weights.py runs/a/style runs/b/style runs/mean/style --share 0.4
 
 Only for states of which one went on from the other: others do not lie near enough. Everything but
-the generator's weights comes from the first folder.
+the generator's weights comes from the first folder; its card and pictures, which tell of other
+weights, stay behind.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 WEIGHTS = Path("generator", "model.safetensors")
+CONFIG = Path("generator", "config.json")
 
 
 def average(first: Path, second: Path, target: Path, share: float) -> None:
@@ -28,9 +30,13 @@ def average(first: Path, second: Path, target: Path, share: float) -> None:
         share: of the second, 0 to 1.
     """
     one, other = load_file(first / WEIGHTS), load_file(second / WEIGHTS)
-    if {k: v.shape for k, v in one.items()} != {k: v.shape for k, v in other.items()}:
+    if (first / CONFIG).read_bytes() != (
+        second / CONFIG
+    ).read_bytes() or one.keys() != other.keys():
         raise SystemExit(f"error: {first} and {second} have generators of different kinds.")
-    shutil.copytree(first, target)
+    shutil.copytree(
+        first, target, ignore=shutil.ignore_patterns("README.md", "samples", "thumbnail.jpg")
+    )
     mean = {
         key: value.float().lerp(other[key].float(), share).to(value.dtype).contiguous()
         for key, value in one.items()

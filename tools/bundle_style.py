@@ -61,6 +61,8 @@ def bundle(source: Path, target: Path) -> None:
     before = load_file(target / WEIGHTS) if (target / WEIGHTS).is_file() else {}
     pipe = TPSPortraitPipeline.from_pretrained(source)
     pipe.style, pipe.card = target.name, None
+    if not pipe.calibration_photos:
+        pipe._photos = target
     pipe.generator.half()
     pipe.save_pretrained(target)
     after = load_file(target / WEIGHTS)

@@ -16,7 +16,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .._files import unique_name
 from .._imagefolder import METADATA, read_metadata
 from ..errors import DatasetError, ModelFileError, OutputError
 from ..processing.resample import resize
@@ -28,7 +27,7 @@ MOST_PHOTOS = 8
 SUFFIXES = frozenset((".jpeg", ".jpg"))
 
 _SIDE, _QUALITY = 384, 85
-_CREDIT = ("source", "license", "author", "identity")
+_CREDIT = ("source", "license", "author")
 _DOMAIN = r"creativecommons\.org-publicdomain-(zero|mark)-1\.0"
 _FREE = re.compile(rf"(cc-?(0|zero)|public-domain(-mark)?|pdm?)(-1\.0)?(-universal)?|{_DOMAIN}")
 _CREDITED = re.compile(
@@ -72,7 +71,10 @@ def spread(pictures: Sequence[Tensor], count: int = MOST_PHOTOS) -> list[int]:
 
 
 def save_calibration(
-    folder: Path, pictures: Sequence[Tensor], rows: Sequence[Mapping[str, Any]]
+    folder: Path,
+    pictures: Sequence[Tensor],
+    rows: Sequence[Mapping[str, Any]],
+    count: int = MOST_PHOTOS,
 ) -> list[Path]:
     """Choose photos of a training and put them into a style, in place of earlier ones.
 
@@ -80,25 +82,26 @@ def save_calibration(
         folder: of the style.
         pictures: the face crops of the training, `(3, H, W)` uint8.
         rows: what is known of each. A photo that may not travel stays out, see `may_travel`.
+        count: how many at most; 0 for none.
 
     Returns:
-        The files of the photos, at most 8, none more than 384 px wide; empty if none may travel.
+        The files of the photos, numbered, as their own names may name people; none more than
+        384 px wide; empty if none may travel.
 
     Raises:
         OutputError: the folder cannot be written.
     """
     allowed = [index for index, row in enumerate(rows) if may_travel(row)]
-    chosen = [allowed[index] for index in spread([pictures[index] for index in allowed])]
+    places = spread([pictures[index] for index in allowed], count) if count else []
+    chosen = [allowed[place] for place in places]
     target = folder / CALIBRATION
-    taken: set[str] = set()
     lines: list[str] = []
     try:
         shutil.rmtree(target, ignore_errors=True)
-        for index in sorted(chosen):
+        for number, index in enumerate(sorted(chosen), 1):
             target.mkdir(parents=True, exist_ok=True)
             picture, row = pictures[index], rows[index]
-            stem = Path(str(row.get("file_name") or f"photo-{index}")).stem
-            name = f"{unique_name(re.sub(r'[^A-Za-z0-9_-]+', '-', stem), taken)}.jpg"
+            name = f"{number:02d}.jpg"
             size = _reduced(picture)
             pixels = resize(picture, size).permute(1, 2, 0).contiguous().numpy()
             Image.fromarray(pixels).save(target / name, quality=_QUALITY, optimize=True)
@@ -128,21 +131,24 @@ def read_calibration(folder: Path) -> list[Path]:
     return [place / row["file_name"] for row in _rows(place)]
 
 
-def copy_calibration(source: Path, target: Path) -> None:
+def copy_calibration(source: Path | None, target: Path) -> None:
     """Copy the photos for calibration from style to style, in place of earlier ones.
 
     Args:
-        source: folder of a style; nothing happens if it has no photos.
+        source: folder of a style, if there is one; without photos there, the target has none
+            afterwards.
         target: folder of another.
 
     Raises:
         ModelFileError: those of the source are damaged.
         OSError: they cannot be copied.
     """
-    files = read_calibration(source)
-    if not files or source.resolve() == target.resolve():
+    files = [] if source is None else read_calibration(source)
+    if source is not None and source.resolve() == target.resolve():
         return
     shutil.rmtree(target / CALIBRATION, ignore_errors=True)
+    if source is None or not files:
+        return
     (target / CALIBRATION).mkdir(parents=True)
     for file in (*files, source / CALIBRATION / METADATA):
         shutil.copyfile(file, target / CALIBRATION / file.name)

@@ -212,8 +212,7 @@ class StylePipeline(DiffusionPipeline):
                 (folder / README).write_text(unpin(self.card), "utf-8")
             if facts is not None:
                 (folder / FACTS).write_bytes(facts)
-            if self._photos is not None:
-                copy_calibration(self._photos, folder)
+            copy_calibration(self._photos, folder)
             super().save_pretrained(os.fspath(folder), variant=variant, **kwargs)
             if variant in _VARIANTS and self.generator.dtype != _VARIANTS[variant]:
                 reduced = copy.deepcopy(self.generator).to(_VARIANTS[variant])

@@ -179,9 +179,9 @@ class MixingPipeline(StylePipeline):
             generator, aligner = largest.generator, largest.aligner
         else:
             weights = list(shares.values())
-            by_weights, reason = _can_average(chosen)
+            generators = _with_one_noise([resident.generator for resident in chosen])
+            by_weights, reason = _can_average(chosen, generators)
             mix = StyleMix(shares, "weights" if by_weights else "output", reason)
-            generators = [resident.generator for resident in chosen]
             generator = (
                 _averaged(generators, weights)
                 if by_weights
@@ -321,7 +321,26 @@ def _normalised(wanted: Mapping[str, float], known: Mapping[str, Any]) -> dict[s
     return {name: share / total for name, share in wanted.items() if share > 0}
 
 
-def _can_average(residents: Sequence[_Resident]) -> tuple[bool, str]:
+def _with_one_noise(generators: list[StyleGenerator]) -> list[StyleGenerator]:
+    """Give noise without effect to those that have none, if all others have the same."""
+    noisy = [generator for generator in generators if generator.config.noise_channels]
+    plain = [_own_fields(generator) | {"noise_channels": 0} for generator in generators]
+    if not noisy or any(fields != plain[0] for fields in plain):
+        return generators
+    if any(
+        other.noise.shape != noisy[0].noise.shape or not other.noise.equal(noisy[0].noise)
+        for other in noisy
+    ):
+        return generators
+    return [
+        generator if generator.config.noise_channels else generator.with_silent_noise(noisy[0])
+        for generator in generators
+    ]
+
+
+def _can_average(
+    residents: Sequence[_Resident], generators: Sequence[StyleGenerator]
+) -> tuple[bool, str]:
     """Tell whether weights may be averaged, and why or why not."""
     roots = {resident.root for resident in residents}
     if None in roots or len(roots) > 1 or not any(resident.base for resident in residents):
@@ -331,10 +350,10 @@ def _can_average(residents: Sequence[_Resident]) -> tuple[bool, str]:
         )
         return False, f"the styles record no common base ({names}), so drawings are averaged."
     shapes = [
-        {key: value.shape for key, value in resident.generator.state_dict().items()}
-        for resident in residents
+        {key: value.shape for key, value in generator.state_dict().items()}
+        for generator in generators
     ]
-    fields = [_own_fields(resident.generator) for resident in residents]
+    fields = [_own_fields(generator) for generator in generators]
     if any(shape != shapes[0] for shape in shapes) or any(own != fields[0] for own in fields):
         return False, "their generators are built differently, so drawings are averaged."
     return True, f"they share the base {roots.pop()}, so weights are averaged."

@@ -167,6 +167,9 @@ class TrainingArguments(LossWeights):
     dataloader_num_workers: int = _option(0, "Worker processes that load pictures.")
     seed: int = _option(0, "Seed of everything random.")
     cpu: bool = _option(False, "Train on the CPU even where there is a GPU.")
+    calibration_photos: int = _option(
+        8, "Photos that go into the style for int8, if their licence lets them; 0 for none."
+    )
     push_to_hub: bool = _option(False, "Upload the finished style.")
     hub_model_id: str | None = _option(None, "Repository to upload to.")
     hub_token: str | None = _option(None, "Token for the upload.")
@@ -260,7 +263,7 @@ _TOLD_ELSEWHERE = {
     *("train_batch_size", "max_train_steps", "gradient_accumulation_steps", "mixed_precision"),
     *("checkpointing_steps", "checkpoints_total_limit", "resume_from_checkpoint", "report_to"),
     *("validation_steps", "logging_steps", "dataloader_num_workers", "cpu"),
-    *("push_to_hub", "hub_model_id", "hub_token"),
+    *("push_to_hub", "hub_model_id", "hub_token", "calibration_photos"),
 }
 _POSITIVE = math.nextafter(0, 1)
 _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
@@ -270,6 +273,7 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("checkpointing_steps", "validation_steps", "checkpoints_total_limit"), 1, math.inf),
     (("max_train_samples",), 1, math.inf),
     (("noise_channels",), 0, 5),
+    (("calibration_photos",), 0, 8),
     (("reconstruction_steps", "lr_warmup_steps", "dataloader_num_workers"), 0, math.inf),
     (tuple(item.name for item in fields(LossWeights)), 0, math.inf),
     (("photo_augmentation", "discriminator_augmentation"), 0, 1),

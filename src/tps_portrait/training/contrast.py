@@ -52,9 +52,11 @@ class PatchContrast(nn.Module):
         for head, queries, keys in zip(self.heads, drawn, source, strict=True):
             count = queries.shape[-2] * queries.shape[-1]
             places = torch.randperm(count, device=queries.device)[:_PLACES]
+            # In this order: autocast may keep what it cast without gradients for the next call.
+            asked = _project(head, queries, places)
             with torch.no_grad():
                 wanted = _project(head, keys, places)
-            values.append(patch_nce(_project(head, queries, places), wanted))
+            values.append(patch_nce(asked, wanted))
         return torch.stack(values).mean()
 
 
@@ -91,9 +93,10 @@ def contrast_loss(
     # The generator's noise never changes: by it, places would be told without looking at pictures.
     height, width = source.shape[-2:]
     still = source.new_zeros(1, plain.config.noise_channels, height // 4, width // 4)
+    queries = plain.encode(drawn, still)
     with torch.no_grad():
         keys = plain.encode(source, still)
-    value: Tensor = contrast(plain.encode(drawn, still), keys)
+    value: Tensor = contrast(queries, keys)
     return value
 
 

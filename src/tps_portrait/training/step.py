@@ -351,11 +351,10 @@ def _seen(pictures: Tensor, drawings: Drawings) -> Tensor:
 def warped_noise(nets: Networks, grid: Tensor) -> Tensor | None:
     """The generator's noise under a deformation of the photo: strokes move with it then."""
     generator = getattr(nets.generator, "module", nets.generator)
-    if not isinstance(generator, StyleGenerator):
+    generator = getattr(generator, "_orig_mod", generator)
+    if not isinstance(generator, StyleGenerator) or not generator.config.noise_channels:
         return None
     noise = generator.tiled_noise((grid.shape[1] // 4, grid.shape[2] // 4))
-    if noise is None:
-        return None
     size = (noise.shape[-2], noise.shape[-1])
     return warp(noise.expand(len(grid), -1, -1, -1), resize_grid(grid, size))
 

@@ -109,7 +109,7 @@ def _moments(features: Tensor, windows: int) -> tuple[Tensor, Tensor]:
 
 
 def _relative(fake: Tensor, real: Tensor) -> Tensor:
-    """0 for the same, 1 where one is nothing, at most 2 before the root."""
+    """0 for the same, the root of 2 where one is nothing, 2 for opposites."""
     both = fake.square().sum(1) + real.square().sum(1)
     # The root has no slope at 0 without the last summand.
     return (2 * (fake - real).square().sum(1) / both.clamp_min(1e-3) + 1e-6).sqrt()

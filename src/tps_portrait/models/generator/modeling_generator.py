@@ -62,7 +62,9 @@ class StyleGenerator(PortraitPreTrainedModel):
         if config.noise_channels:
             self.from_noise = nn.Conv2d(config.noise_channels, c1, 1, bias=False)
             nn.init.normal_(self.from_noise.weight, std=0.05)
-            self.register_buffer("noise", make_noise(config.noise_channels))
+            # Loading gives a tensor the type that the constructor gave it.
+            noise = make_noise(config.noise_channels).to(torch.get_default_dtype())
+            self.register_buffer("noise", noise)
         self.post_init()
 
     def forward(
@@ -119,28 +121,42 @@ class StyleGenerator(PortraitPreTrainedModel):
         """
         skip1 = self.stem(pixel_values)
         if self.from_noise is not None:
-            size = (skip1.shape[-2], skip1.shape[-1])
-            skip1 = skip1 + self.from_noise(self.tiled_noise(size) if noise is None else noise)
+            if noise is None:
+                noise = self.tiled_noise((skip1.shape[-2], skip1.shape[-1]))
+            skip1 = skip1 + self.from_noise(noise.to(self.from_noise.weight.dtype))
         skip2 = self.encoder2(self.down2(skip1))
         skip3 = self.encoder3(self.down3(skip2))
         return skip1, skip2, skip3, self.bottleneck(self.down4(skip3))
 
-    def tiled_noise(self, size: tuple[int, int]) -> Tensor | None:
-        """The generator's own noise for a picture.
+    def tiled_noise(self, size: tuple[int, int]) -> Tensor:
+        """The generator's own noise for a picture; of one that has `noise_channels`.
 
         Args:
             size: (height, width) of the stem's output: 1/4 of the picture's.
 
         Returns:
-            `(1, noise_channels, height, width)`; None for a generator without noise.
+            `(1, noise_channels, height, width)`.
         """
-        if self.from_noise is None or self.noise_is_cut:
-            return None if self.from_noise is None else self.noise
+        if self.noise_is_cut:
+            return self.noise
         height, width = size
         side = self.noise.shape[-1]
         # Rounded up without negative numbers, which ONNX would divide toward 0.
         rows, columns = (height + side - 1) // side, (width + side - 1) // side
         return self.noise.repeat(1, 1, rows, columns)[..., :height, :width]
+
+    def with_silent_noise(self, other: StyleGenerator) -> StyleGenerator:
+        """Return a copy with the noise of another generator that draws exactly what this one does.
+
+        Args:
+            other: a generator with noise; otherwise of the same kind.
+        """
+        values = {**self.config.to_diff_dict(), "noise_channels": other.config.noise_channels}
+        copied = StyleGenerator(StyleGeneratorConfig.from_dict(values)).to(self.device, self.dtype)
+        state = dict(other.state_dict())
+        silent = {key: torch.zeros_like(state[key]) for key in state if "from_noise" in key}
+        copied.load_state_dict({**self.state_dict(), **silent, "noise": other.noise})
+        return copied.train(self.training)
 
     def cut_noise_(self, size: tuple[int, int]) -> StyleGenerator:
         """Keep the noise of pictures of one size alone: formats of one size take it for a constant.
@@ -151,10 +167,9 @@ class StyleGenerator(PortraitPreTrainedModel):
         Returns:
             The generator itself, which then draws pictures of that padded size only.
         """
-        height, width = ((side + -side % _STRIDE) // 4 for side in size)
-        noise = self.tiled_noise((height, width))
-        if noise is not None:
-            self.noise, self.noise_is_cut = noise.clone(), True
+        if self.from_noise is not None:
+            height, width = ((side + -side % _STRIDE) // 4 for side in size)
+            self.noise, self.noise_is_cut = self.tiled_noise((height, width)).clone(), True
         return self
 
     def fuse(self) -> StyleGenerator:

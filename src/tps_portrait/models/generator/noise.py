@@ -2,7 +2,7 @@
 
 A network without it draws the same thing wherever a photo is the same: walls and cheeks come out as
 flat as they were, whatever the style. As in StyleGAN (Karras et al., 2019) noise is one more input;
-here it never changes, so that a drawing can be repeated and a film does not boil.
+here it never changes, so that a drawing can be repeated and is no other in the next frame.
 """
 
 from __future__ import annotations
