@@ -37,7 +37,9 @@ class Served:
         """Everything that it holds on disk at the moment."""
         # Libraries may leave files of their own beside this folder; no picture is in those.
         folders = self.files.glob("tps-portrait-app-*")
-        return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        # Unlike `rglob`, `walk` bears it that the app deletes a folder meanwhile.
+        walks = (step for folder in folders for step in os.walk(folder))
+        return [Path(place, name) for place, _, names in walks for name in names]
 
 
 def assemble(folder: Path) -> Path:
