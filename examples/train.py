@@ -89,7 +89,7 @@ def make_networks(args: TrainingArguments, examples: FaceSet) -> step.Networks:
     else:
         generator = StyleGenerator(StyleGeneratorConfig())
     if args.noise_channels is not None:
-        generator = networks.with_noise(generator, args.noise_channels).train()
+        generator = generator.with_noise(args.noise_channels)
     aligner = TPSAligner(TPSAlignerConfig(region_size=args.resolution // 4))
     aligner.template.data.copy_(data.template_of(examples))
     local = args.local_adversarial_weight > 0

@@ -24,7 +24,6 @@ from tps_portrait.cli import main
 from tps_portrait.export import TARGETS, ExportReport
 from tps_portrait.export.options import ExportJob
 from tps_portrait.export.pictures import varied
-from tps_portrait.training.networks import with_noise
 
 ort = pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 pytest.importorskip("onnxscript", reason="needs the onnx extra")
@@ -75,7 +74,7 @@ class TestNoise:
     def test_draws_as_pytorch(self, tmp_path: Path, dynamic: bool) -> None:
         pipe = tiny_style()
         torch.manual_seed(0)
-        pipe.register_modules(generator=with_noise(pipe.generator, 3).eval())
+        pipe.register_modules(generator=pipe.generator.with_noise(3))
         size = (64, 544)  # wider than a tile
         form: dict[str, Any] = {"dynamic": True} if dynamic else {"size": size}
         report = pipe.export("onnx", tmp_path / "noisy.onnx", portraits=PORTRAITS, **form)

@@ -12,7 +12,6 @@ from conftest import tiny_generator
 from tps_portrait import StyleGenerator, StyleGeneratorConfig
 from tps_portrait.models.generator.noise import NOISE_SIDE, make_noise
 from tps_portrait.ops.tps import identity_grid
-from tps_portrait.training.networks import with_noise
 from tps_portrait.training.step import Networks, warped_noise
 
 NARROW = StyleGeneratorConfig(
@@ -22,7 +21,7 @@ NARROW = StyleGeneratorConfig(
 
 def noisy(channels: int = 3) -> StyleGenerator:
     torch.manual_seed(0)
-    return with_noise(StyleGenerator(NARROW), channels).eval()
+    return StyleGenerator(NARROW).with_noise(channels).eval()
 
 
 class TestTile:
@@ -142,17 +141,17 @@ class TestWithNoise:
     def test_keeps_the_other_weights(self) -> None:
         torch.manual_seed(0)
         generator, photo = StyleGenerator(NARROW).eval(), torch.rand(1, 3, 64, 64) * 2 - 1
-        grown = with_noise(generator, 4).eval()
+        grown = generator.with_noise(4)
         assert grown.config.noise_channels == 4
         assert list(grown.config.channels) == list(generator.config.channels)
         with torch.no_grad():
             assert not torch.equal(grown(photo), generator(photo))
             assert torch.equal(grown(photo, noise=torch.zeros(1, 4, 16, 16)), generator(photo))
-            assert torch.equal(with_noise(grown, 0).eval()(photo), generator(photo))
+            assert torch.equal(grown.with_noise(0)(photo), generator(photo))
 
     def test_same_number_is_the_same_generator(self) -> None:
         generator = noisy(2)
-        assert with_noise(generator, 2) is generator
+        assert generator.with_noise(2) is generator
 
 
 class TestDeformation:

@@ -300,7 +300,9 @@ class TestTerms:
         """With G and F the identity, what comes back misses only what left the frame."""
 
         class Identity(torch.nn.Module):
-            def forward(self, pixels: Tensor, grid: Tensor | None = None) -> Tensor:
+            def forward(
+                self, pixels: Tensor, grid: Tensor | None = None, noise: None = None
+            ) -> Tensor:
                 from tps_portrait.ops.tps import warp
 
                 return pixels if grid is None else warp(pixels, grid)

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import torch
+from accelerate.utils import extract_model_from_parallel
+from torch import nn
 
 from ..errors import ConfigError, OutputError
 from ..models.discriminator import PortraitDiscriminator, PortraitDiscriminatorConfig
@@ -58,25 +60,10 @@ def make_networks(
     return inverse.train(), judge.train()
 
 
-def with_noise(generator: StyleGenerator, channels: int) -> StyleGenerator:
-    """Return a generator with this many channels of noise and otherwise the same weights.
-
-    Args:
-        generator: with or without noise.
-        channels: see `StyleGeneratorConfig`; 0 takes noise away.
-
-    Returns:
-        The generator itself if it has as many; else one in float32 for training, whose weights of
-        the noise are new.
-    """
-    if generator.config.noise_channels == channels:
-        return generator
-    values = {**generator.config.to_diff_dict(), "noise_channels": channels}
-    config = StyleGeneratorConfig.from_dict(values)
-    changed = StyleGenerator(config)
-    kept = {k: v for k, v in generator.state_dict().items() if "noise" not in k}
-    changed.load_state_dict(kept, strict=False)
-    return changed
+def plain_generator(generator: nn.Module) -> nn.Module:
+    """Return a generator without what Accelerate or `torch.compile` wrapped round it."""
+    plain: nn.Module = extract_model_from_parallel(generator, keep_torch_compile=False)
+    return plain
 
 
 def save_networks(

@@ -23,6 +23,7 @@ from .augment import DiscriminatorAugmentation, random_deformation
 from .content import ContentNetwork, content_loss
 from .contrast import contrast_loss
 from .mouths import same_mouth
+from .networks import plain_generator
 from .pupils import locate_pupils
 from .texture import texture_loss
 
@@ -92,10 +93,10 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
     result.compare_content = bool(args.content_weight) and step % args.content_every == 0
     result.compare_texture = bool(args.texture_weight) and step % args.texture_every == 0
     with torch.no_grad():
+        to_photo = aligner.grid(q, p, size)
         if args.global_adversarial_weight or result.compare_texture:
             result.aligned_example, result.aligned_visible = y, torch.ones_like(y[:, :1])
             if args.pixel_alignment:
-                to_photo = aligner.grid(q, p, size)
                 result.aligned_example = warp(y, to_photo)
                 result.aligned_visible = _visible(to_photo)
         if args.local_adversarial_weight or args.pattern_weight:
@@ -106,9 +107,7 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
             )
     if args.invariance_weight and step % args.invariance_every == 0:
         grid = random_deformation(len(x), size, device=x.device)
-        noise = warped_noise(nets, grid)
-        kwargs = {} if noise is None else {"noise": noise}
-        result.drawn_warped = nets.generator(warp(x, grid), **kwargs)
+        result.drawn_warped = nets.generator(warp(x, grid), noise=warped_noise(nets, grid))
         result.warped_drawn = warp(result.drawn, grid)
     if args.contrast_weight:
         result.example_drawn = nets.generator(y)
@@ -122,7 +121,7 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
             result.photo_visible = result.example_visible = torch.ones_like(x[:, :1])
     elif args.unaligned_adversarial_weight or args.cycle_weight:
         with torch.no_grad():
-            to_example, to_photo = aligner.grid(p, q, size), aligner.grid(q, p, size)
+            to_example = aligner.grid(p, q, size)
         result.unaligned = nets.generator(x, to_example)
         if args.cycle_weight:
             result.photo_returned = nets.inverse(result.unaligned, to_photo)
@@ -350,8 +349,7 @@ def _seen(pictures: Tensor, drawings: Drawings) -> Tensor:
 
 def warped_noise(nets: Networks, grid: Tensor) -> Tensor | None:
     """The generator's noise under a deformation of the photo: strokes move with it then."""
-    generator = getattr(nets.generator, "module", nets.generator)
-    generator = getattr(generator, "_orig_mod", generator)
+    generator = plain_generator(nets.generator)
     if not isinstance(generator, StyleGenerator) or not generator.config.noise_channels:
         return None
     noise = generator.tiled_noise((grid.shape[1] // 4, grid.shape[2] // 4))

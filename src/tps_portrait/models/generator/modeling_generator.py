@@ -145,18 +145,35 @@ class StyleGenerator(PortraitPreTrainedModel):
         rows, columns = (height + side - 1) // side, (width + side - 1) // side
         return self.noise.repeat(1, 1, rows, columns)[..., :height, :width]
 
+    def with_noise(self, channels: int) -> StyleGenerator:
+        """Return a generator with this many channels of noise and otherwise the same weights.
+
+        Args:
+            channels: see `StyleGeneratorConfig`; 0 takes noise away.
+
+        Returns:
+            The generator itself if it has as many; else a copy, whose weights of the noise are new.
+        """
+        if self.config.noise_channels == channels:
+            return self
+        values = {**self.config.to_diff_dict(), "noise_channels": channels}
+        copied = StyleGenerator(StyleGeneratorConfig.from_dict(values)).to(self.device, self.dtype)
+        new = {key: value for key, value in copied.state_dict().items() if "noise" in key}
+        kept = {key: value for key, value in self.state_dict().items() if "noise" not in key}
+        copied.load_state_dict({**kept, **new})
+        return copied.train(self.training)
+
     def with_silent_noise(self, other: StyleGenerator) -> StyleGenerator:
         """Return a copy with the noise of another generator that draws exactly what this one does.
 
         Args:
-            other: a generator with noise; otherwise of the same kind.
+            other: a generator with noise; otherwise of the same kind. This one has none.
         """
-        values = {**self.config.to_diff_dict(), "noise_channels": other.config.noise_channels}
-        copied = StyleGenerator(StyleGeneratorConfig.from_dict(values)).to(self.device, self.dtype)
-        state = dict(other.state_dict())
-        silent = {key: torch.zeros_like(state[key]) for key in state if "from_noise" in key}
-        copied.load_state_dict({**self.state_dict(), **silent, "noise": other.noise})
-        return copied.train(self.training)
+        copied = self.with_noise(other.config.noise_channels)
+        if copied.from_noise is not None:
+            nn.init.zeros_(copied.from_noise.weight)
+            copied.noise.copy_(other.noise)
+        return copied
 
     def cut_noise_(self, size: tuple[int, int]) -> StyleGenerator:
         """Keep the noise of pictures of one size alone: formats of one size take it for a constant.
