@@ -176,6 +176,48 @@ class TestGrid:
         assert losses.grid_loss(torch.zeros(2, 3, 32, 64)) == 0
 
 
+class TestEvenness:
+    @pytest.fixture
+    def photo(self) -> Tensor:
+        """A dark head before a light wall."""
+        photo = torch.full((1, 3, 256, 256), 0.6)
+        photo[..., 64:192, 64:192] = -0.6
+        return photo
+
+    def test_glow_and_smear_on_a_wall_count(self, photo: Tensor) -> None:
+        glow, smear = photo.clone(), photo.clone()
+        glow[..., 48:64, 48:208] += 0.3
+        smear[..., 200:240, 40:120] -= 0.3
+        assert losses.evenness_loss(photo, photo) == 0
+        assert losses.evenness_loss(glow, photo) > 0.002
+        assert losses.evenness_loss(smear, photo) > 0.002
+
+    def test_tone_lines_and_grain_are_free(self, photo: Tensor) -> None:
+        torch.manual_seed(0)
+        darker, outlined = photo - 0.3, photo.clone()
+        outlined[..., 60:68, 60:196] = -1  # where the photo has an edge
+        grain = photo + 0.1 * torch.randn(1, 3, 256, 256)
+        assert losses.evenness_loss(darker, photo) == pytest.approx(0, abs=1e-6)
+        blot = photo.clone()
+        blot[..., 16:24, 60:196] = -1  # the same line where there is none
+        assert losses.evenness_loss(outlined, photo) < 0.5 * losses.evenness_loss(blot, photo)
+        assert losses.evenness_loss(grain, photo) < 0.03
+
+    def test_an_uneven_photo_asks_for_nothing(self) -> None:
+        ramp = torch.linspace(-1, 1, 64)
+        photo = (4 * ramp + 4 * ramp[:, None]).expand(1, 3, 64, 64)
+        torch.manual_seed(0)
+        drawn = torch.rand(1, 3, 64, 64)
+        assert losses.evenness_loss(drawn, photo) < 0.05 * losses.evenness_loss(drawn, 0 * photo)
+
+    def test_gradients_reach_the_drawing(self, photo: Tensor) -> None:
+        drawn = (photo + torch.linspace(0, 1, 256)).requires_grad_()
+        losses.evenness_loss(drawn, photo).backward()
+        assert drawn.grad is not None
+        assert drawn.grad.isfinite().all()
+        assert drawn.grad.abs().max() > 0
+
+
 class TestRegionColour:
     def test_brightness_is_free_and_colour_is_not(self) -> None:
         grey, lighter = colour(0.1, 0.1, 0.1), colour(0.5, 0.5, 0.5)

@@ -362,7 +362,8 @@ class TestFolder:
         ramp = torch.linspace(0, 1, 3 * 48 * 48).reshape(3, 48, 48)
         pipe = TPSPortraitPipeline.from_pretrained(saved)
         expected = pipe(ramp, mode="frame", output_type="np").images[0]
-        assert np.array_equal(np.load(target), expected)
+        # Kernels are chosen anew in each process; a tie may be rounded the other way.
+        np.testing.assert_allclose(np.load(target), expected, rtol=0, atol=1.01 / 255)
 
 
 class TestBundled:

@@ -100,6 +100,7 @@ class TestTerms:
             ("anchor_weight", {"anchor"}, set()),
             ("grid_weight", {"grid"}, set()),
             ("pattern_weight", {"pattern"}, set()),
+            ("evenness_weight", {"evenness"}, set()),
         ],
     )
     def test_each_alone(

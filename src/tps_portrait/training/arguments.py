@@ -42,6 +42,9 @@ class LossWeights:
     anchor_weight: float = _option(
         8.0, "Colour of large areas, and more finely of eyes, nose, mouth, stays that of the photo."
     )
+    evenness_weight: float = _option(
+        0.0, "Where the photo is even, so is the drawing: no halos, smears, blotches."
+    )
     grid_weight: float = _option(20.0, "No checkerboards or stripes tied to the pixel grid.")
     content_weight: float = _option(
         0.0, "Content of the photo stays readable; needs --content_network."

@@ -126,6 +126,41 @@ def _differences(drawn: Tensor, photo: Tensor, cells: int) -> tuple[Tensor, Tens
     return brightness, colour.mean()
 
 
+def evenness_loss(drawn: Tensor, photo: Tensor, cells: int = 64, edge: float = 0.06) -> Tensor:
+    """Where the photo is even, so is the drawing: no halos, smears, blotches or made-up shadows.
+
+    Not in the paper. Averages of cells are compared with those 1, 2 and 4 cells to the right and
+    below, in the photo and in the drawing; pairs that differ in the photo do not count. What is
+    finer than a cell (lines, grain, strokes) is free, and so is what the drawing does to the
+    whole of an even area.
+
+    Args:
+        drawn: `(B, 3, H, W)` in [-1, 1].
+        photo: `(B, 3, H, W)` in [-1, 1].
+        cells: in a row and in a column.
+        edge: difference between two cells of a photo, in its units, at which their pair counts
+            a third.
+
+    Returns:
+        Scalar: mean over all pairs of the absolute difference of differences, 0 to 2; the less a
+        photo is even, the less it asks.
+    """
+    found = F.adaptive_avg_pool2d(drawn.float(), cells)
+    wanted = F.adaptive_avg_pool2d(photo.float(), cells)
+    values = []
+    for axis in (2, 3):
+        for step in (1, 2, 4):
+            change = _change(wanted, axis, step)
+            weight = torch.exp(-(change.abs().amax(1) / edge).square())
+            values.append(((_change(found, axis, step) - change).abs().mean(1) * weight).mean())
+    return torch.stack(values).mean()
+
+
+def _change(x: Tensor, axis: int, step: int) -> Tensor:
+    size = x.shape[axis]
+    return x.narrow(axis, step, size - step) - x.narrow(axis, 0, size - step)
+
+
 def pattern_loss(
     drawn: Mapping[str, Tensor], aligned: Mapping[str, Tensor], masks: Mapping[str, Tensor]
 ) -> Tensor:

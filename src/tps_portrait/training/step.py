@@ -236,6 +236,8 @@ def generator_terms(
     if anchored:
         colours = losses.region_colour_loss(crops, seen)
         terms["anchor"] = terms["anchor"] + args.anchor_chroma * colours
+    if args.evenness_weight:
+        terms["evenness"] = losses.evenness_loss(drawings.drawn, reference)
     if args.grid_weight:
         terms["grid"] = losses.grid_loss(drawings.drawn)
     if nets.content is not None and drawings.compare_texture:
@@ -272,6 +274,7 @@ def weighted_sum(terms: Terms, args: TrainingArguments) -> Tensor:
         "content": args.content_weight,
         "pattern": args.pattern_weight,
         "texture": args.texture_weight,
+        "evenness": args.evenness_weight,
         "grid": args.grid_weight,
         "d_r1": args.r1_weight,
         "reconstruction": 10.0,
