@@ -61,6 +61,9 @@ LEFT_OUT: dict[str, Any] = {
     **{"pattern_weight": 0.0, "discriminator_colour": 0.0, "distance": 0.0},
     **{"content_weight": 3.0, "content_every": 2},
 }
+# What made the painted styles: noise to paint from, and strokes as the examples have them. The
+# weights are those of examples/configs/own_style.yaml.
+TEXTURE = {"texture_weight": 6.0, "noise_channels": 4}
 UNALIGNED = {"pixel_alignment": False, "local_alignment": False, "feature_alignment": False}
 GLOBAL_ONLY = {**UNALIGNED, "local_adversarial_weight": 0.0, "invariance_weight": 0.0}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -89,14 +92,19 @@ VARIANTS: dict[str, dict[str, Any]] = {
         **GLOBAL_ONLY,
         **{"cycle_weight": 0.0, "content_weight": 4.5},
     },
+    "texture": TEXTURE,
+    "texture_no_alignment": {**UNALIGNED, **TEXTURE},
 }
 """What each variant changes in the options of `examples/train.py`."""
 CLAIMS: dict[str, tuple[str, ...]] = {
     "alignment": ("full", *(name for name in VARIANTS if name.startswith("no_"))),
     "efficiency": ("full", "no_alignment"),
+    "texture": ("texture", "texture_no_alignment"),
     "methods": ("full", "cyclegan_type", "cut_type", "animegan_type"),
 }
 """The variants that each claim compares."""
+FEWER = ("efficiency", "texture")
+"""The claims that are tested with fewer examples, too."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +147,7 @@ def plan(
         for seed in seeds
         for claim in claims
         for style in styles
-        for count in (sorted(counts, reverse=True) if claim == "efficiency" else [max(counts)])
+        for count in (sorted(counts, reverse=True) if claim in FEWER else [max(counts)])
         for variant in CLAIMS[claim]
     ]
     return list(dict.fromkeys(runs))

@@ -33,7 +33,14 @@ TITLES = {
     "cyclegan_type": "CycleGAN-type",
     "cut_type": "CUT-type",
     "animegan_type": "AnimeGAN-type",
+    "texture": "with texture and noise",
+    "texture_no_alignment": "the same, no alignment of any kind",
 }
+_TEXTURE = (
+    "The same runs with `--noise_channels 4 --texture_weight 6`, which are not in the paper and "
+    "made the painted styles: strokes are compared with those of the example, window by window, "
+    "aligned or not. All else is as above."
+)
 NOT_SHOWN = "not shown"
 BEGIN, END = "<!-- written by benchmarks/ablation.py -->", "<!-- end of the claims -->"
 
@@ -67,6 +74,10 @@ def cell(runs: Sequence[Record], metric: str) -> str:
     return mean if len(values) == 1 else f"{mean} ({shown(min(values))} to {shown(max(values))})"
 
 
+PAIRS = {"efficiency": ("full", "no_alignment"), "texture": ("texture", "texture_no_alignment")}
+"""Aligned and not, by the claim that compares them at several numbers of examples."""
+
+
 def wins(runs: Sequence[Record], metric: str, first: Record, second: Record) -> tuple[int, int]:
     """In how many pairs of one style and seed `first` is at least as good as `second`."""
     higher = METRICS[metric][2]
@@ -88,8 +99,8 @@ def verdict(won: int, pairs: int) -> str:
     return f"yes ({won}/{pairs})" if won else f"**no** (0/{pairs})"
 
 
-def compared(runs: Sequence[Record]) -> str:
-    """The table of a claim: each style and variant, then in how many pairs the full method wins."""
+def compared(runs: Sequence[Record], first: str = "full") -> str:
+    """The table of a claim: each style and variant, then in how many pairs the first one wins."""
     titles = [title for title, _, _ in METRICS.values()]
     rows = []
     for style in _styles(runs):
@@ -102,26 +113,29 @@ def compared(runs: Sequence[Record]) -> str:
     parts = [table(["style", "variant", "runs", *titles], rows, words=2)]
     rows = []
     for variant, title in TITLES.items():
-        if variant == "full" or not pick(runs, variant=variant):
+        if variant == first or not pick(runs, variant=variant):
             continue
-        pair = {"variant": "full"}, {"variant": variant}
+        pair = {"variant": first}, {"variant": variant}
         rows.append([title, *(verdict(*wins(runs, metric, *pair)) for metric in METRICS)])
     if rows:
         parts += [
-            "Is the full method at least as good as the variant, in every pair of runs?",
+            f"Is the run {TITLES[first]} at least as good as the variant, in every pair of runs?"
+            if first != "full"
+            else "Is the full method at least as good as the variant, in every pair of runs?",
             table(["against", *titles], rows),
         ]
     return "\n\n".join(parts)
 
 
-def efficiency(runs: Sequence[Record]) -> str:
+def efficiency(runs: Sequence[Record], claim: str = "efficiency") -> str:
     """The tables of data efficiency."""
+    aligned, unaligned = PAIRS[claim]
     counts = sorted({run["examples"] for run in runs})
     names = " and ".join(_words(style) for style in _styles(runs))
     titles = [title for title, _, _ in METRICS.values()]
     rows = []
     for count in counts:
-        for variant in ("full", "no_alignment"):
+        for variant in (aligned, unaligned):
             found = pick(runs, examples=count, variant=variant)
             if found:
                 cells = (cell(found, metric) for metric in METRICS)
@@ -129,7 +143,7 @@ def efficiency(runs: Sequence[Record]) -> str:
     parts = [f"Style: {names}.", table(["examples", "runs", *titles], rows)]
     rows = []
     for half, whole in pairwise(counts):
-        pair = {"variant": "full", "examples": half}, {"variant": "no_alignment", "examples": whole}
+        pair = {"variant": aligned, "examples": half}, {"variant": unaligned, "examples": whole}
         if pick(runs, **pair[0]) and pick(runs, **pair[1]):
             cells = (verdict(*wins(runs, metric, *pair)) for metric in METRICS)
             rows.append([f"aligned, {half} and unaligned, {whole}", *cells])
@@ -180,6 +194,8 @@ def render(record: Record) -> str:
 def sections(runs: Sequence[Record], *, plot: str, sheet: str = "") -> list[str]:
     """The tables of each claim, with links to the pictures."""
     most = max((run["examples"] for run in runs), default=0)
+    textured = [run for run in runs if run["variant"] in PAIRS["texture"]]
+    runs = [run for run in runs if run["variant"] not in PAIRS["texture"]]
     whole = [run for run in runs if run["examples"] == most]
     lines = []
     if any(run["variant"].startswith("no_") for run in whole):
@@ -187,6 +203,10 @@ def sections(runs: Sequence[Record], *, plot: str, sheet: str = "") -> list[str]
         lines += ["## Each part left out", compared(ours)]
     if fewer := with_fewer(runs):
         lines += ["## Data efficiency", efficiency(fewer), f"![Data efficiency]({plot})"]
+    if found := [run for run in textured if run["examples"] == most]:
+        lines += ["## With texture and noise", _TEXTURE, compared(found, "texture")]
+        if fewer := with_fewer(textured, "texture"):
+            lines += [efficiency(fewer, "texture")]
     if any(run["variant"].endswith("_type") for run in whole):
         other = [run for run in whole if run["variant"].endswith("_type")]
         lines += ["## Other methods", compared([*pick(whole, variant="full"), *other])]
@@ -195,9 +215,9 @@ def sections(runs: Sequence[Record], *, plot: str, sheet: str = "") -> list[str]
     return lines
 
 
-def with_fewer(runs: Sequence[Record]) -> list[Record]:
+def with_fewer(runs: Sequence[Record], claim: str = "efficiency") -> list[Record]:
     """The runs, aligned and not, of styles that were trained with several numbers of examples."""
-    pairs = [run for run in runs if run["variant"] in ("full", "no_alignment")]
+    pairs = [run for run in runs if run["variant"] in PAIRS[claim]]
     return [
         run
         for run in pairs

@@ -45,7 +45,10 @@ def random_similarity(
 
 
 def random_colour(photos: Tensor, strength: float = 1.0) -> Tensor:
-    """Change the saturation; sometimes drop colour. The drawing is asked to follow.
+    """Change saturation, exposure, contrast and tint; sometimes drop colour. The drawing follows.
+
+    What a photo alone cannot tell must not be asked of a drawing: a network that shall undo every
+    exposure draws dark skin lighter, fair skin darker and all colours duller than they are.
 
     Args:
         photos: `(B, 3, H, W)` in [-1, 1].
@@ -54,15 +57,15 @@ def random_colour(photos: Tensor, strength: float = 1.0) -> Tensor:
     Returns:
         `(B, 3, H, W)` in [-1, 1].
     """
-    count, device = photos.shape[0], photos.device
-    saturation = 1 + 0.5 * torch.empty(count, 1, 1, 1, device=device).uniform_(-1, 1) * strength
-    mono = (torch.rand(count, 1, 1, 1, device=device) < 0.1 * strength).float()
-    grey = photos.mean(1, keepdim=True)
-    return (grey + (photos - grey) * saturation * (1 - mono)).clamp(-1, 1)
+    x = _exposed(photos, 0.35 * strength, 0.08 * strength, 0.2 * strength)
+    saturation = 1 + 0.5 * _spread(photos, 1, 1, 1) * strength
+    mono = (torch.rand(len(photos), 1, 1, 1, device=photos.device) < 0.1 * strength).float()
+    grey = x.mean(1, keepdim=True)
+    return (grey + (x - grey) * saturation * (1 - mono)).clamp(-1, 1)
 
 
 def random_light(photos: Tensor, strength: float = 1.0) -> Tensor:
-    """Change exposure, contrast, colour of the light, and its direction. The drawing forgets it.
+    """Change the direction of the light, its colour and strength a little. The drawing forgets it.
 
     Args:
         photos: `(B, 3, H, W)` in [-1, 1].
@@ -71,21 +74,28 @@ def random_light(photos: Tensor, strength: float = 1.0) -> Tensor:
     Returns:
         `(B, 3, H, W)` in [-1, 1].
     """
-    count, _, height, width = photos.shape
+    height, width = photos.shape[-2:]
+    angle = _spread(photos, 1, 1, 1) * torch.pi
+    ys = torch.linspace(-1, 1, height, device=photos.device).view(1, 1, -1, 1)
+    xs = torch.linspace(-1, 1, width, device=photos.device).view(1, 1, 1, -1)
+    towards = angle.cos() * xs + angle.sin() * ys
+    side = towards * 0.5 * strength * _spread(photos, 1, 1, 1).clamp_min(0)
+    lit = (photos + 1) * (1 + side) - 1
+    return _exposed(lit, 0.15 * strength, 0.04 * strength, 0.1 * strength)
 
-    def spread(*shape: int) -> Tensor:
-        return torch.empty(count, *shape, device=photos.device).uniform_(-1, 1) * strength
 
-    x = (photos + 1) / 2
-    angle = spread(1, 1, 1) * torch.pi
-    ys = torch.linspace(-1, 1, height, device=x.device).view(1, 1, -1, 1)
-    xs = torch.linspace(-1, 1, width, device=x.device).view(1, 1, 1, -1)
-    side = (angle.cos() * xs + angle.sin() * ys) * 0.5 * spread(1, 1, 1).clamp_min(0)
-    x = x.clamp_min(1e-4) ** (0.45 * spread(1, 1, 1)).exp()
-    x = x * (1 + side) * (1 + 0.12 * spread(3, 1, 1))
+def _exposed(photos: Tensor, exposure: float, tint: float, contrast: float) -> Tensor:
+    """Change exposure (by a power), tint and contrast at random, each up to its amount."""
+    x = ((photos + 1) / 2).clamp_min(1e-4) ** (exposure * _spread(photos, 1, 1, 1)).exp()
+    x = x * (1 + tint * _spread(photos, 3, 1, 1))
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    x = mean + (x - mean) * (1 + 0.3 * spread(1, 1, 1))
+    x = mean + (x - mean) * (1 + contrast * _spread(photos, 1, 1, 1))
     return (x * 2 - 1).clamp(-1, 1)
+
+
+def _spread(photos: Tensor, *shape: int) -> Tensor:
+    """Numbers between -1 and 1 for each picture, `(B, *shape)`."""
+    return torch.empty(len(photos), *shape, device=photos.device).uniform_(-1, 1)
 
 
 def random_backgrounds(batch: int, size: tuple[int, int], device: torch.device) -> Tensor:
