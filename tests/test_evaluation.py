@@ -175,6 +175,7 @@ def test_the_perfect_copy(
     assert values["identity_cosine_sface"] == pytest.approx(1)
     assert values["identity_lost_sface"] == 0
     assert (values["face_found"], values["landmark_error"]) == (1, 0)
+    assert (values["skin_lightness_change"], values["skin_colour_error"]) == (0, 0)
     assert (values["ssim"], values["psnr"]) == (pytest.approx(1), 100)
     assert values["feature_distance_mobilenet_v2"] == pytest.approx(0, abs=1e-6)
     assert values["motion_error"] < 0.6
@@ -199,7 +200,8 @@ def test_the_lost_face(
     )
     report = evaluate(blank, photos, examples, landmarker=landmarker, options=options).report
     assert report.metrics["face_found"].value == 0
-    assert set(report.metrics) == {"face_found", "landmark_noise"}
+    skin = {"skin_lightness_change", "skin_colour_error"}  # where the face was in the photo
+    assert set(report.metrics) == {"face_found", "landmark_noise", *skin}
     assert "convert_eval_networks.py" in report.skipped["kid_mobilenet_v2"]
     assert "convert_eval_networks.py" in report.skipped["identity_cosine_sface"]
     assert "broken.jpg" in report.skipped[f"pictures of {photos.label}"]

@@ -31,6 +31,7 @@ from tps_portrait.evaluation import (
     motion_errors,
     pooled_features,
     psnr,
+    skin_colour,
     ssim,
 )
 from tps_portrait.evaluation.intervals import bootstrap_mean, quantiles, wilson
@@ -268,6 +269,28 @@ def test_cosines_of_own_and_other_faces() -> None:
 
 
 # Geometry
+
+
+def test_skin_colour_is_that_of_the_cheeks() -> None:
+    import numpy as np
+    from skimage.color import rgb2lab
+
+    face = mean_face()
+    picture = torch.full((3, 128, 128), 255, dtype=torch.uint8)
+    inside = ((face[3, 0] + 1) * 64).int(), ((face[13, 0] + 1) * 64).int()
+    rows = ((face[40, 1] + 1) * 64).int(), ((face[48, 1] + 1) * 64).int()
+    brown = torch.tensor([120, 80, 60], dtype=torch.uint8)
+    picture[:, rows[0] : rows[1], inside[0] : inside[1]] = brown[:, None, None]
+    expected = rgb2lab(np.array([[[120, 80, 60]]], np.uint8))[0, 0]
+    np.testing.assert_allclose(skin_colour(picture, face), expected, atol=0.05)
+
+
+def test_skin_colour_needs_a_cheek_in_the_picture() -> None:
+    picture = torch.zeros(3, 64, 64, dtype=torch.uint8)
+    with pytest.raises(LandmarkError, match="outside the picture"):
+        skin_colour(picture, mean_face() + 4)
+    with pytest.raises(LandmarkError, match=r"\(68, 2\)"):
+        skin_colour(picture, mean_face()[:5])
 
 
 def test_landmark_error_is_in_percent_of_the_eye_distance() -> None:

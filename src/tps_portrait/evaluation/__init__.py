@@ -15,6 +15,7 @@ from .networks import MobileNetV2, SFace, load_network
 from .record import Evaluation, EvaluationOptions
 from .report import GroupResult, Metric, Report
 from .similarity import feature_distance, pooled_features, psnr, ssim
+from .skin import skin_colour
 from .stability import flicker, motion_errors
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "read_faces",
     "read_labels",
     "read_truth",
+    "skin_colour",
     "ssim",
     "write_report",
 ]

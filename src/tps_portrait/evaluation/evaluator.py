@@ -19,6 +19,7 @@ from .measures import (
     measure_fidelity,
     measure_geometry,
     measure_identity,
+    measure_skin,
     measure_stability,
     measure_truth,
 )
@@ -83,6 +84,7 @@ def evaluate(
     if isinstance(sface, SFace):
         say("identity")
         measure_identity(evaluation, sface, found, options)
+    measure_skin(evaluation, found, options)
     report.groups = measure_groups(
         report, group_faces(photos), samples=options.samples, seed=options.seed
     )

@@ -19,6 +19,8 @@ METRICS = (
     "landmark_noise",
     "identity_cosine_sface",
     "identity_lost_sface",
+    "skin_lightness_change",
+    "skin_colour_error",
     "ssim",
 )
 """What is compared between the parts, as far as it was measured."""

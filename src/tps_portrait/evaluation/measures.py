@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..errors import ModelFileError
+from ..errors import LandmarkError, ModelFileError
 from ..models.landmarks import FaceLandmarker
 from .cost import count_macs, count_parameters, median_milliseconds
 from .distribution import FeatureComparison
@@ -19,6 +19,7 @@ from .networks import MobileNetV2, SFace
 from .record import Evaluation, EvaluationOptions
 from .report import Better, Metric, Report
 from .similarity import feature_distance, pooled_features, psnr, ssim
+from .skin import skin_colour
 from .stability import flicker, motion_errors
 
 
@@ -211,6 +212,43 @@ def measure_identity(
         "identity_lost_sface",
         {index: cosine < SAME_PERSON for index, cosine in zip(places, cosines, strict=True)},
         unit=f"share below {SAME_PERSON}",
+        better="lower",
+    )
+
+
+def measure_skin(
+    evaluation: Evaluation, landmarks: dict[int, Tensor], options: EvaluationOptions
+) -> None:
+    """Measure how far drawings move the lightness and the colour of skin.
+
+    Args:
+        evaluation: the drawings; its report is added to.
+        landmarks: of the photos, by index; photos without are left out.
+        options: how to measure.
+    """
+    changes: dict[int, Tensor] = {}
+    for index, points in landmarks.items():
+        try:
+            before = skin_colour(evaluation.photos.images[index], points)
+        except LandmarkError:  # a face that is cut off shows no cheek
+            continue
+        changes[index] = skin_colour(evaluation.drawings[index], points) - before
+    if not changes:
+        evaluation.report.skipped["skin_lightness_change"] = "no cheek was found in any photo"
+        return
+    evaluation.report.add_values(
+        "skin_lightness_change",
+        {index: float(change[0]) for index, change in changes.items()},
+        samples=options.samples,
+        seed=options.seed,
+        unit="L*, above 0 is lighter",
+    )
+    evaluation.report.add_values(
+        "skin_colour_error",
+        {index: float(change.norm()) for index, change in changes.items()},
+        samples=options.samples,
+        seed=options.seed,
+        unit="Delta E 1976",
         better="lower",
     )
 
