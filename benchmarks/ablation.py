@@ -36,6 +36,7 @@ import yaml
 from PIL import Image
 from torch import Tensor
 
+from ablation_report import ALIGNED_OR_NOT
 from tps_portrait import FaceLandmarker, StyleGenerator, TPSPortraitError, TrainingDivergedError
 from tps_portrait.evaluation import EvaluationOptions, FaceSet, evaluate, read_faces
 from tps_portrait.hub.cards import hardware_name
@@ -57,7 +58,7 @@ FROZEN = Path(__file__).resolve().parent / "recipes"
 # What came after the paper or after the runs that are reported: the pattern term can only compare
 # what was aligned, and the recipes' weight of content holds against it.
 LEFT_OUT: dict[str, Any] = {
-    **{"texture_weight": 0.0, "noise_channels": 0},
+    **{"texture_weight": 0.0, "noise_channels": 0, "evenness_weight": 0.0},
     **{"pattern_weight": 0.0, "discriminator_colour": 0.0, "distance": 0.0},
     **{"content_weight": 3.0, "content_every": 2},
 }
@@ -98,13 +99,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """What each variant changes in the options of `examples/train.py`."""
 CLAIMS: dict[str, tuple[str, ...]] = {
     "alignment": ("full", *(name for name in VARIANTS if name.startswith("no_"))),
-    "efficiency": ("full", "no_alignment"),
-    "texture": ("texture", "texture_no_alignment"),
+    **ALIGNED_OR_NOT,
     "methods": ("full", "cyclegan_type", "cut_type", "animegan_type"),
 }
 """The variants that each claim compares."""
-FEWER = ("efficiency", "texture")
-"""The claims that are tested with fewer examples, too."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,7 @@ def plan(
         for seed in seeds
         for claim in claims
         for style in styles
-        for count in (sorted(counts, reverse=True) if claim in FEWER else [max(counts)])
+        for count in (sorted(counts, reverse=True) if claim in ALIGNED_OR_NOT else [max(counts)])
         for variant in CLAIMS[claim]
     ]
     return list(dict.fromkeys(runs))

@@ -33,13 +33,18 @@ TITLES = {
     "cyclegan_type": "CycleGAN-type",
     "cut_type": "CUT-type",
     "animegan_type": "AnimeGAN-type",
-    "texture": "with texture and noise",
-    "texture_no_alignment": "the same, no alignment of any kind",
+    "texture": "texture and noise",
+    "texture_no_alignment": "texture and noise, no alignment",
 }
+ALIGNED_OR_NOT = {
+    "efficiency": ("full", "no_alignment"),
+    "texture": ("texture", "texture_no_alignment"),
+}
+"""Variants with and without alignment, by the claims that are tested with fewer examples, too."""
 _TEXTURE = (
-    "The same runs with `--noise_channels 4 --texture_weight 6`, which are not in the paper and "
-    "made the painted styles: strokes are compared with those of the example, window by window, "
-    "aligned or not. All else is as above."
+    "With noise in the generator and the texture term (`--noise_channels 4 --texture_weight 6`), "
+    "which are not in the paper and made the painted styles: strokes are compared with those of "
+    "the example, window by window, aligned or not."
 )
 NOT_SHOWN = "not shown"
 BEGIN, END = "<!-- written by benchmarks/ablation.py -->", "<!-- end of the claims -->"
@@ -72,10 +77,6 @@ def cell(runs: Sequence[Record], metric: str) -> str:
 
     mean = shown(sum(values) / len(values))
     return mean if len(values) == 1 else f"{mean} ({shown(min(values))} to {shown(max(values))})"
-
-
-PAIRS = {"efficiency": ("full", "no_alignment"), "texture": ("texture", "texture_no_alignment")}
-"""Aligned and not, by the claim that compares them at several numbers of examples."""
 
 
 def wins(runs: Sequence[Record], metric: str, first: Record, second: Record) -> tuple[int, int]:
@@ -119,9 +120,8 @@ def compared(runs: Sequence[Record], first: str = "full") -> str:
         rows.append([title, *(verdict(*wins(runs, metric, *pair)) for metric in METRICS)])
     if rows:
         parts += [
-            f"Is the run {TITLES[first]} at least as good as the variant, in every pair of runs?"
-            if first != "full"
-            else "Is the full method at least as good as the variant, in every pair of runs?",
+            f"Is the {'full method' if first == 'full' else 'aligned training'} at least as good "
+            "as the variant, in every pair of runs?",
             table(["against", *titles], rows),
         ]
     return "\n\n".join(parts)
@@ -129,7 +129,7 @@ def compared(runs: Sequence[Record], first: str = "full") -> str:
 
 def efficiency(runs: Sequence[Record], claim: str = "efficiency") -> str:
     """The tables of data efficiency."""
-    aligned, unaligned = PAIRS[claim]
+    aligned, unaligned = ALIGNED_OR_NOT[claim]
     counts = sorted({run["examples"] for run in runs})
     names = " and ".join(_words(style) for style in _styles(runs))
     titles = [title for title, _, _ in METRICS.values()]
@@ -194,8 +194,8 @@ def render(record: Record) -> str:
 def sections(runs: Sequence[Record], *, plot: str, sheet: str = "") -> list[str]:
     """The tables of each claim, with links to the pictures."""
     most = max((run["examples"] for run in runs), default=0)
-    textured = [run for run in runs if run["variant"] in PAIRS["texture"]]
-    runs = [run for run in runs if run["variant"] not in PAIRS["texture"]]
+    textured = [run for run in runs if run["variant"] in ALIGNED_OR_NOT["texture"]]
+    runs = [run for run in runs if run["variant"] not in ALIGNED_OR_NOT["texture"]]
     whole = [run for run in runs if run["examples"] == most]
     lines = []
     if any(run["variant"].startswith("no_") for run in whole):
@@ -217,7 +217,7 @@ def sections(runs: Sequence[Record], *, plot: str, sheet: str = "") -> list[str]
 
 def with_fewer(runs: Sequence[Record], claim: str = "efficiency") -> list[Record]:
     """The runs, aligned and not, of styles that were trained with several numbers of examples."""
-    pairs = [run for run in runs if run["variant"] in PAIRS[claim]]
+    pairs = [run for run in runs if run["variant"] in ALIGNED_OR_NOT[claim]]
     return [
         run
         for run in pairs
@@ -241,8 +241,9 @@ def _beginning(settings: Record) -> str:
     return (
         "Each run is a recipe of `benchmarks/recipes`, an earlier one of the bundled style, which "
         "starts from the networks of `animation`: generator, way back and discriminators, whose "
-        "own training was aligned. The pattern and texture terms, noise, judging without colour "
-        "and distance are left out. Only the variant's options differ."
+        "own training was aligned. The pattern and evenness terms, judging without colour and "
+        "distance are left out, texture and noise too where they are not named. Only the "
+        "variant's options differ."
     )
 
 

@@ -191,6 +191,22 @@ def test_the_perfect_copy(
     assert 0 < report.metrics["landmark_error"].references["mirrored photos"] < 5
 
 
+def test_lighter_skin_is_above_zero(
+    photos: FaceSet, examples: FaceSet, landmarker: FaceLandmarker, tmp_path: Path
+) -> None:
+    options = EvaluationOptions(
+        tmp_path / "none", skip_missing=True, motion_photos=0, clips=0, samples=10
+    )
+
+    def lighter(pictures: list[Tensor]) -> list[Tensor]:
+        return [(picture.float() * 0.8 + 51).to(torch.uint8) for picture in pictures]
+
+    report = evaluate(lighter, photos, examples, landmarker=landmarker, options=options).report
+    change = report.metrics["skin_lightness_change"].value
+    assert change > 2
+    assert report.metrics["skin_colour_error"].value >= change - 1e-3
+
+
 def test_the_lost_face(
     photos: FaceSet, examples: FaceSet, landmarker: FaceLandmarker, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import sqrtm
+from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
 
@@ -271,18 +272,25 @@ def test_cosines_of_own_and_other_faces() -> None:
 # Geometry
 
 
-def test_skin_colour_is_that_of_the_cheeks() -> None:
-    import numpy as np
-    from skimage.color import rgb2lab
-
+def test_skin_colour_is_the_mean_light_of_both_cheeks() -> None:
     face = mean_face()
-    picture = torch.full((3, 128, 128), 255, dtype=torch.uint8)
-    inside = ((face[3, 0] + 1) * 64).int(), ((face[13, 0] + 1) * 64).int()
-    rows = ((face[40, 1] + 1) * 64).int(), ((face[48, 1] + 1) * 64).int()
-    brown = torch.tensor([120, 80, 60], dtype=torch.uint8)
-    picture[:, rows[0] : rows[1], inside[0] : inside[1]] = brown[:, None, None]
-    expected = rgb2lab(np.array([[[120, 80, 60]]], np.uint8))[0, 0]
-    np.testing.assert_allclose(skin_colour(picture, face), expected, atol=0.05)
+    picture = torch.full((3, 256, 256), 255, dtype=torch.uint8)
+    # Squares round both cheeks; nose, mouth, eyes and jaw stay white.
+    for colour, below, corner, jaw in (((120, 80, 60), 41, 48, 3), ((60, 30, 20), 46, 54, 13)):
+        x, y = ((0.45 * face[below] + 0.35 * face[corner] + 0.2 * face[jaw] + 1) * 128).int()
+        half = int(0.17 * (face[45, 0] - face[36, 0]) * 128)
+        around = slice(y - half, y + half), slice(x - half, x + half)
+        picture[(slice(None), *around)] = torch.tensor(colour, dtype=torch.uint8)[:, None, None]
+    light = [((np.array(c) / 255 + 0.055) / 1.055) ** 2.4 for c in ((120, 80, 60), (60, 30, 20))]
+    mean = 1.055 * np.mean(light, 0) ** (1 / 2.4) - 0.055
+    expected = rgb2lab(mean[None, None])[0, 0]
+    np.testing.assert_allclose(skin_colour(picture, face), expected, atol=0.6)
+
+
+def test_skin_colour_of_hatching_is_that_from_afar() -> None:
+    hatched = torch.zeros(3, 256, 256, dtype=torch.uint8)
+    hatched[:, ::2] = 255
+    assert skin_colour(hatched, mean_face())[0] == pytest.approx(76.2, abs=0.5)
 
 
 def test_skin_colour_needs_a_cheek_in_the_picture() -> None:

@@ -227,14 +227,22 @@ def measure_skin(
         options: how to measure.
     """
     changes: dict[int, Tensor] = {}
+    chroma: dict[int, float] = {}
+    reason = "no cheek was found in any photo"
     for index, points in landmarks.items():
         try:
             before = skin_colour(evaluation.photos.images[index], points)
-        except LandmarkError:  # a face that is cut off shows no cheek
-            continue
-        changes[index] = skin_colour(evaluation.drawings[index], points) - before
+        except LandmarkError:
+            continue  # both cheeks are cut off
+        except ModuleNotFoundError as error:
+            reason = f'{error}: pip install "tps-portrait[evaluate]"'
+            break
+        drawn = skin_colour(evaluation.drawings[index].to(before.device), points)
+        changes[index] = drawn - before
+        chroma[index] = float(before[1:].norm())
     if not changes:
-        evaluation.report.skipped["skin_lightness_change"] = "no cheek was found in any photo"
+        names = "skin_lightness_change", "skin_colour_error"
+        evaluation.report.skipped.update(dict.fromkeys(names, reason))
         return
     evaluation.report.add_values(
         "skin_lightness_change",
@@ -250,6 +258,7 @@ def measure_skin(
         seed=options.seed,
         unit="Delta E 1976",
         better="lower",
+        references={"the photos in grey": sum(chroma.values()) / len(chroma)},
     )
 
 

@@ -18,7 +18,8 @@ _RADIUS = 0.13
 def skin_colour(image: Tensor, landmarks: Tensor) -> Tensor:
     """Mean colour of two discs on the cheeks.
 
-    A mean takes strokes, grain and lines for what they look like from afar.
+    It is the mean of linear light, so that strokes, grain and hatching count for what they look
+    like from afar. A disc whose centre is outside the picture does not count.
 
     Args:
         image: `(3, S, S)` uint8.
@@ -30,19 +31,21 @@ def skin_colour(image: Tensor, landmarks: Tensor) -> Tensor:
     Raises:
         LandmarkError: wrong shape, or both cheeks lie outside the picture.
     """
-    from kornia.color import rgb_to_lab
+    from kornia.color import linear_rgb_to_rgb, rgb_to_lab, rgb_to_linear_rgb
 
     if landmarks.shape != (68, 2):
         raise LandmarkError(f"landmarks must be (68, 2), got {tuple(landmarks.shape)}")
     side = image.shape[-1]
-    ticks = (torch.arange(side, device=landmarks.device) + 0.5) / side * 2 - 1
-    radius = _RADIUS * (landmarks[45] - landmarks[36]).norm()
-    mask = torch.zeros(side, side, dtype=torch.bool, device=landmarks.device)
-    weights = landmarks.new_tensor(_SHARES)
+    points = landmarks.to(image.device, torch.float32)
+    ticks = (torch.arange(side, device=image.device) + 0.5) / side * 2 - 1
+    radius = _RADIUS * (points[45] - points[36]).norm()
+    mask = torch.zeros(side, side, dtype=torch.bool, device=image.device)
     for cheek in _CHEEKS:
-        x, y = weights @ landmarks[list(cheek)]
-        mask |= (ticks - x).square() + (ticks[:, None] - y).square() < radius.square()
+        x, y = points.new_tensor(_SHARES) @ points[list(cheek)]
+        if max(abs(x), abs(y)) < 1:
+            mask |= (ticks - x).square() + (ticks[:, None] - y).square() < radius.square()
     if not mask.any():
         raise LandmarkError("both cheeks lie outside the picture")
-    lab: Tensor = rgb_to_lab(as_floats([image]))[0]
-    return lab[:, mask.to(lab.device)].mean(1)
+    light = rgb_to_linear_rgb(as_floats([image])[..., mask, None]).mean(2, keepdim=True)
+    lab: Tensor = rgb_to_lab(linear_rgb_to_rgb(light)).flatten()
+    return lab

@@ -82,8 +82,12 @@ def _groups(found: Measurement) -> str:
     return "\n".join(_lines(head, rows, numbers=2))
 
 
+SIGNED = ("skin_lightness_change",)
+"""Metrics that may go either way, of which the difference between groups is what counts."""
+
+
 def _findings(found: Measurement) -> list[str]:
-    """For each aspect with groups to compare, in which metrics the best and the worst differ."""
+    """For each aspect with groups to compare, in which metrics both ends clearly differ."""
     lines = []
     for aspect in dict.fromkeys(group.aspect for group in found.groups):
         groups = [g for g in found.groups if g.aspect == aspect and g.count >= _ENOUGH]
@@ -94,7 +98,7 @@ def _findings(found: Measurement) -> list[str]:
             pairs = [(m, group) for group in groups for m in group.metrics if m.type == name]
             pairs.sort(key=lambda pair: pair[0].value, reverse=pairs[0][0].better == "higher")
             (best, _), (worst, _) = ends = pairs[0], pairs[-1]
-            if best.better and _apart(best.interval, worst.interval):
+            if (best.better or name in SIGNED) and _apart(best.interval, worst.interval):
                 values = [f"{number_text(m.value)} for {group.name}" for m, group in ends]
                 apart.append(f"{best.name or name} {', '.join(values)}{_noise(name, ends)}")
         lines.append(f"- {_begin(aspect)}: {'; '.join(apart) or 'no clear difference'}.")

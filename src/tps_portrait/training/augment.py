@@ -218,8 +218,8 @@ class PhotoAugmentation(nn.Module):
             masks: `(B, 1, H, W)` in [0, 1].
 
         Returns:
-            Photos and landmarks, of the same shapes, and the photos in even light: what the
-            drawing shall keep the content and the colours of.
+            Photos and landmarks, of the same shapes, and the photos before the light
+            was changed: what the drawing shall keep the content and the colours of.
         """
         if self.strength == 0:
             return photos, landmarks, photos

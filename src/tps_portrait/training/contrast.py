@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models.generator import StyleGenerator
-from .networks import plain_generator
+from .networks import unwrap_model
 
 # As in CUT: places of a picture at each scale, width of both layers of a head.
 _PLACES = 256
@@ -90,7 +90,7 @@ def contrast_loss(
         drawn: `(B, 3, H, W)` in [-1, 1], H and W multiples of 32.
         source: `(B, 3, H, W)` in [-1, 1].
     """
-    plain = cast(StyleGenerator, plain_generator(generator))
+    plain = cast(StyleGenerator, unwrap_model(generator))
     # The generator's noise never changes: by it, places would be told without looking at pictures.
     height, width = source.shape[-2:]
     still = source.new_zeros(1, plain.config.noise_channels, height // 4, width // 4)

@@ -1,4 +1,4 @@
-"""The losses of arXiv 2211.15549, each a function of tensors, and ours: anchor, pattern, grid."""
+"""The losses of arXiv 2211.15549, each a function of tensors, and ours, such as the anchor."""
 
 from __future__ import annotations
 
@@ -130,9 +130,10 @@ def evenness_loss(drawn: Tensor, photo: Tensor, cells: int = 64, edge: float = 0
     """Where the photo is even, so is the drawing: no halos, smears, blotches or made-up shadows.
 
     Not in the paper. Averages of cells are compared with those 1, 2 and 4 cells to the right and
-    below, in the photo and in the drawing; pairs that differ in the photo do not count. What is
-    finer than a cell (lines, grain, strokes) is free, and so is what the drawing does to the
-    whole of an even area.
+    below, in the photo and in the drawing; the more a pair differs in the photo, the less it
+    counts. What a cell averages out is free, and so is what the drawing does to the whole of an
+    even area. Grain and strokes that a cell does not average out cost, as do lines where the photo
+    has none: the term has to be weighed against those that ask for them.
 
     Args:
         drawn: `(B, 3, H, W)` in [-1, 1].
@@ -149,7 +150,7 @@ def evenness_loss(drawn: Tensor, photo: Tensor, cells: int = 64, edge: float = 0
     wanted = F.adaptive_avg_pool2d(photo.float(), cells)
     values = []
     for axis in (2, 3):
-        for step in (1, 2, 4):
+        for step in [step for step in (1, 2, 4) if step < cells]:
             change = _change(wanted, axis, step)
             weight = torch.exp(-(change.abs().amax(1) / edge).square())
             values.append(((_change(found, axis, step) - change).abs().mean(1) * weight).mean())

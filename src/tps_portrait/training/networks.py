@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import torch
-from accelerate.utils import extract_model_from_parallel
 from torch import nn
 
 from ..errors import ConfigError, OutputError
@@ -60,10 +59,13 @@ def make_networks(
     return inverse.train(), judge.train()
 
 
-def plain_generator(generator: nn.Module) -> nn.Module:
-    """Return a generator without what Accelerate or `torch.compile` wrapped round it."""
-    plain: nn.Module = extract_model_from_parallel(generator, keep_torch_compile=False)
-    return plain
+def unwrap_model(model: nn.Module) -> nn.Module:
+    """Return a network without what Accelerate, `torch.compile` or both wrapped round it."""
+    while True:
+        inner = getattr(model, "_orig_mod", None) or getattr(model, "module", None)
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
 
 
 def save_networks(

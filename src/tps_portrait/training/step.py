@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,7 @@ from .augment import DiscriminatorAugmentation, random_deformation
 from .content import ContentNetwork, content_loss
 from .contrast import contrast_loss
 from .mouths import same_mouth
-from .networks import plain_generator
+from .networks import unwrap_model
 from .pupils import locate_pupils
 from .texture import texture_loss
 
@@ -92,13 +93,18 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
     result = Drawings(drawn=nets.generator(x))
     result.compare_content = bool(args.content_weight) and step % args.content_every == 0
     result.compare_texture = bool(args.texture_weight) and step % args.texture_every == 0
+
+    @cache
+    def to_photo() -> Tensor:
+        with torch.no_grad():
+            return aligner.grid(q, p, size)
+
     with torch.no_grad():
-        to_photo = aligner.grid(q, p, size)
         if args.global_adversarial_weight or result.compare_texture:
             result.aligned_example, result.aligned_visible = y, torch.ones_like(y[:, :1])
             if args.pixel_alignment:
-                result.aligned_example = warp(y, to_photo)
-                result.aligned_visible = _visible(to_photo)
+                result.aligned_example = warp(y, to_photo())
+                result.aligned_visible = _visible(to_photo())
         if args.local_adversarial_weight or args.pattern_weight:
             result.aligned_regions = (
                 aligner.align_regions(y, q, p, _gazes(batch) if args.pattern_weight else None)
@@ -124,9 +130,9 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
             to_example = aligner.grid(p, q, size)
         result.unaligned = nets.generator(x, to_example)
         if args.cycle_weight:
-            result.photo_returned = nets.inverse(result.unaligned, to_photo)
-            result.photo_visible = _visible(to_photo)
-            result.example_returned = nets.generator(nets.inverse(y, to_photo), to_example)
+            result.photo_returned = nets.inverse(result.unaligned, to_photo())
+            result.photo_visible = _visible(to_photo())
+            result.example_returned = nets.generator(nets.inverse(y, to_photo()), to_example)
             result.example_visible = _visible(to_example)
     return result
 
@@ -352,7 +358,7 @@ def _seen(pictures: Tensor, drawings: Drawings) -> Tensor:
 
 def warped_noise(nets: Networks, grid: Tensor) -> Tensor | None:
     """The generator's noise under a deformation of the photo: strokes move with it then."""
-    generator = plain_generator(nets.generator)
+    generator = unwrap_model(nets.generator)
     if not isinstance(generator, StyleGenerator) or not generator.config.noise_channels:
         return None
     noise = generator.tiled_noise((grid.shape[1] // 4, grid.shape[2] // 4))

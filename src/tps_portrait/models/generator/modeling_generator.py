@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...errors import InputImageError
+from ...errors import ConfigError, InputImageError
 from ...ops.blocks import ConvNorm, ResidualBlock, fuse_norms_
 from ...ops.tps import identity_grid, resize_grid, warp
 from ..base import PortraitPreTrainedModel
@@ -167,8 +167,16 @@ class StyleGenerator(PortraitPreTrainedModel):
         """Return a copy with the noise of another generator that draws exactly what this one does.
 
         Args:
-            other: a generator with noise; otherwise of the same kind. This one has none.
+            other: a generator with noise; otherwise of the same kind.
+
+        Raises:
+            ConfigError: this generator has noise of its own, or the other has none.
         """
+        if self.config.noise_channels or not other.config.noise_channels:
+            raise ConfigError(
+                "Silent noise is for a generator without noise, from one that has some; they have "
+                f"{self.config.noise_channels} and {other.config.noise_channels} channels."
+            )
         copied = self.with_noise(other.config.noise_channels)
         if copied.from_noise is not None:
             nn.init.zeros_(copied.from_noise.weight)
