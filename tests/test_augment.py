@@ -23,6 +23,7 @@ from tps_portrait.training.augment import (
     random_similarity,
     replace_background,
     step_back,
+    without_rim,
 )
 
 
@@ -104,6 +105,20 @@ class TestBackground:
         changed = replace_background(photos(), masks, probability=1.0)
         assert torch.equal(changed[..., 16:48], photos()[..., 16:48])
         assert (changed - photos())[..., :16].abs().mean() > 0.1
+
+    def test_no_rim_of_the_old_background_stays(self) -> None:
+        """The edge of a dark head before a white wall is never lighter than head and scene."""
+        torch.manual_seed(0)
+        masks = torch.linspace(0, 1, 64).expand(8, 1, 64, 64)
+        photo = (1 - 2 * masks).expand(-1, 3, -1, -1)
+        changed = replace_background(photo, masks, probability=1.0)
+        half = masks[0, 0, 0] < 0.5
+        torch.manual_seed(0)
+        scene = replace_background(photo, torch.zeros_like(masks), probability=1.0)
+        assert torch.equal(changed[..., half], scene[..., half])
+        whole = without_rim(masks)
+        assert torch.equal(whole[masks == 0], masks[masks == 0])
+        assert torch.equal(whole[masks == 1], masks[masks == 1])
 
     @pytest.mark.parametrize(("mask", "probability"), [(1.0, 1.0), (0.0, 0.0)])
     def test_nothing_to_replace(self, mask: float, probability: float) -> None:

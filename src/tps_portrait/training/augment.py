@@ -148,7 +148,21 @@ def replace_background(photos: Tensor, masks: Tensor, probability: float = 0.6) 
     cloth = torch.empty(count, 3, 1, 1, device=device).uniform_(-1, 0.9)
     scene = scene + shoulders * dressed * (cloth + 0.15 * (scene - scene.mean()) - scene)
     change = (torch.rand(count, 1, 1, 1, device=device) < probability).float()
-    return photos + change * (1 - masks) * (scene - photos)
+    return photos + change * (1 - without_rim(masks)) * (scene - photos)
+
+
+def without_rim(masks: Tensor) -> Tensor:
+    """Tighten mattes: what is half a person only is background, whose light came with it.
+
+    A rim of the studio's bright wall round every head taught drawings a glow.
+
+    Args:
+        masks: `(B, 1, H, W)` in [0, 1], 1 on the person.
+
+    Returns:
+        `(B, 1, H, W)` in [0, 1]; 0 and 1 stay what they are.
+    """
+    return ((masks - 0.5) / 0.45).clamp(0, 1)
 
 
 def step_back(
@@ -180,7 +194,7 @@ def step_back(
     )
     near = ((0.6 - scale) / 0.15).clamp(0, 1).view(-1, 1, 1, 1)
     person = warp(photos + near * (soft - photos), grid)
-    mask = warp(masks, grid, padding_mode="zeros")
+    mask = warp(without_rim(masks), grid, padding_mode="zeros")
     scene = random_backgrounds(count, (height, width), photos.device)
     return scene + mask * (person - scene), apply_affine(forward, landmarks)
 
