@@ -254,34 +254,55 @@ const CUBIC = {
   },
 };
 
-/** Resize, antialiased, as Pillow does; the bicubic filter rounds as Pillow does, too. */
+/**
+ * Resize, antialiased, as Pillow does. The bicubic filter is PyTorch's of bytes: weights are whole
+ * numbers of a fraction, and bytes come out of each direction.
+ */
 export function resize(picture, width, height, filter = CUBIC) {
-  const pixels = filter === CUBIC ? rounded : (result) => result;
   let result = picture;
-  if (width !== picture.width) {
-    result = pixels(transposed(resizeRows(transposed(result), width, filter)));
-  }
-  return height === picture.height ? result : pixels(resizeRows(result, height, filter));
+  if (width !== picture.width) result = transposed(resizeRows(transposed(result), width, filter));
+  return height === picture.height ? result : resizeRows(result, height, filter);
 }
 
-function resizeRows({ data, width, height }, rows, { support, at }) {
+function resizeRows({ data, width, height }, rows, filter) {
   const result = picture_(width, rows);
+  const windows = weightsOf(height, rows, filter);
+  const unit = filter === CUBIC ? fractionOf(windows) : 0;
+  const line = new Float64Array(3 * width);
+  windows.forEach(({ first, weights }, row) => {
+    line.fill(0);
+    weights.forEach((exact, i) => {
+      const weight = unit ? Math.trunc(exact * unit + 0.5 * Math.sign(exact)) / unit : exact;
+      const start = 3 * (first + i) * width;
+      for (let k = 0; k < line.length; k++) line[k] += weight * data[start + k];
+    });
+    result.data.set(unit ? line.map(round) : line, row * line.length);
+  });
+  return result;
+}
+
+/** For each new row, the first of the rows that make it, and what each counts. */
+function weightsOf(height, rows, { support, at }) {
   const step = height / rows;
   const stretch = Math.max(step, 1);
-  for (let row = 0; row < rows; row++) {
+  return Array.from({ length: rows }, (_, row) => {
     const centre = (row + 0.5) * step;
     const first = Math.max(0, Math.floor(centre - support * stretch + 0.5));
     const end = Math.min(height, Math.floor(centre + support * stretch + 0.5));
-    let total = 0;
-    for (let i = first; i < end; i++) total += at((i + 0.5 - centre) / stretch);
-    for (let i = first; i < end; i++) {
-      const weight = at((i + 0.5 - centre) / stretch) / total;
-      for (let k = 0; k < 3 * width; k++) {
-        result.data[3 * row * width + k] += weight * data[3 * i * width + k];
-      }
-    }
-  }
-  return result;
+    const parts = Array.from({ length: end - first }, (_, i) =>
+      at((first + i + 0.5 - centre) / stretch),
+    );
+    const total = parts.reduce((sum, part) => sum + part, 0);
+    return { first, weights: parts.map((part) => part / total) };
+  });
+}
+
+/** The finest power of two of which all weights are less than 2 ** 15 parts, at most 2 ** 22. */
+function fractionOf(windows) {
+  const most = windows.reduce((found, { weights }) => Math.max(found, ...weights), 0);
+  let unit = 1;
+  while (unit < 2 ** 22 && Math.floor(0.5 + most * unit * 2) < 2 ** 15) unit *= 2;
+  return unit;
 }
 
 function transposed({ data, width, height }) {
