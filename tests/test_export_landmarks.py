@@ -20,6 +20,7 @@ from tps_portrait import ConfigError, ModelFileError, TPSPortraitPipeline
 from tps_portrait.cli import main
 from tps_portrait.export import LANDMARK_FILES, load_runner
 from tps_portrait.models.landmarks.cropping import letterbox
+from tps_portrait.processing.resample import resize
 
 pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 pytest.importorskip("onnxscript", reason="needs the onnx extra")
@@ -164,6 +165,27 @@ def test_javascript_host_draws_as_face_mode(
     words = [HOST / "stylize.mjs", photo, models / "tiny.onnx", tmp_path / "out.png"]
     subprocess.run(["node", *map(str, words)], check=True)
     _agree(tmp_path / "out.png", expected)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+@pytest.mark.parametrize("size", [(64, 48), (31, 19), (150, 117), (25, 100), (96, 20)])
+def test_javascript_resizes_as_the_library(size: tuple[int, int], tmp_path: Path) -> None:
+    """Byte by byte: a network makes more of a difference than it was."""
+    width, height = size
+    pixels = np.random.default_rng(0).integers(0, 256, (75, 96, 3), dtype=np.uint8)
+    pixels.tofile(tmp_path / "in")
+    script = f"""
+        import {{ resize }} from {json.dumps((HOST / "portrait.mjs").as_uri())};
+        import {{ readFileSync, writeFileSync }} from "node:fs";
+        const data = Float32Array.from(readFileSync("in"));
+        const drawn = resize({{ data, width: 96, height: 75 }}, {width}, {height}).data;
+        writeFileSync("out", Uint8Array.from(drawn));
+    """
+    (tmp_path / "run.mjs").write_text(script, "utf-8")
+    subprocess.run(["node", "run.mjs"], check=True, cwd=tmp_path)
+    found = np.fromfile(tmp_path / "out", np.uint8).reshape(height, width, 3)
+    expected = resize(torch.from_numpy(pixels).permute(2, 0, 1), (height, width))
+    assert np.array_equal(found, expected.permute(1, 2, 0).numpy())
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
