@@ -85,7 +85,7 @@ class TestColour:
         assert 0 < grey.sum() < 32
 
     def test_strength_0_is_the_identity(self) -> None:
-        torch.testing.assert_close(random_colour(photos(), 0.0), photos(), atol=1e-3, rtol=0)
+        torch.testing.assert_close(random_colour(photos(), 0.0), photos())
 
     def test_the_drawing_shall_keep_most_of_what_a_photo_cannot_tell(self) -> None:
         """Exposure and tint of a grey card go into the reference more than into the light."""
@@ -107,7 +107,7 @@ class TestBackground:
         assert (changed - photos())[..., :16].abs().mean() > 0.1
 
     def test_no_rim_of_the_old_background_stays(self) -> None:
-        """The edge of a dark head before a white wall is never lighter than head and scene."""
+        """Of a dark head before a white wall, what is more wall than head goes with the wall."""
         torch.manual_seed(0)
         masks = torch.linspace(0, 1, 64).expand(8, 1, 64, 64)
         photo = (1 - 2 * masks).expand(-1, 3, -1, -1)

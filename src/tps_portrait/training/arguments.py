@@ -42,9 +42,7 @@ class LossWeights:
     anchor_weight: float = _option(
         8.0, "Colour of large areas, and more finely of eyes, nose, mouth, stays that of the photo."
     )
-    evenness_weight: float = _option(
-        0.0, "Where the photo is even, so is the drawing: no halos, smears, blotches."
-    )
+    evenness_weight: float = _option(0.0, "No halos, smears, blotches where the photo is even.")
     grid_weight: float = _option(20.0, "No checkerboards or stripes tied to the pixel grid.")
     content_weight: float = _option(
         0.0, "Content of the photo stays readable; needs --content_network."
@@ -272,9 +270,8 @@ _POSITIVE = math.nextafter(0, 1)
 _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("train_batch_size", "max_train_steps", "gradient_accumulation_steps"), 1, math.inf),
     (("unaligned_every", "invariance_every", "content_every", "texture_every"), 1, math.inf),
-    (("logging_steps",), 1, math.inf),
     (("checkpointing_steps", "validation_steps", "checkpoints_total_limit"), 1, math.inf),
-    (("max_train_samples",), 1, math.inf),
+    (("max_train_samples", "logging_steps"), 1, math.inf),
     (("noise_channels",), 0, 5),
     (("calibration_photos",), 0, 8),
     (("reconstruction_steps", "lr_warmup_steps", "dataloader_num_workers"), 0, math.inf),

@@ -86,7 +86,7 @@ def random_light(photos: Tensor, strength: float = 1.0) -> Tensor:
 
 def _exposed(photos: Tensor, exposure: float, tint: float, contrast: float) -> Tensor:
     """Change exposure (by a power), tint and contrast at random, each up to its amount."""
-    x = ((photos + 1) / 2).clamp_min(1e-4) ** (exposure * _spread(photos, 1, 1, 1)).exp()
+    x = ((photos + 1) / 2).clamp_min(0) ** (exposure * _spread(photos, 1, 1, 1)).exp()
     x = x * (1 + tint * _spread(photos, 3, 1, 1))
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     x = mean + (x - mean) * (1 + contrast * _spread(photos, 1, 1, 1))
