@@ -22,7 +22,8 @@ RENDER = {
 }
 
 
-def _row(seed: int, style: str, out: Path, size: int) -> str:
+def write_row(seed: int, style: str, out: Path, size: int) -> str:
+    """Draw the portrait of a seed into a folder; return its line of ``metadata.jsonl``."""
     picture, points, _ = RENDER[style](seed, size)
     name = f"{style}-{seed:06d}.jpg"
     options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY[style]]
@@ -51,7 +52,7 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     seeds = range(args.seed, args.seed + args.count)
-    draw = partial(_row, style=args.style, out=args.out, size=args.size)
+    draw = partial(write_row, style=args.style, out=args.out, size=args.size)
     if args.workers > 1:
         with ProcessPoolExecutor(args.workers) as pool:
             rows = list(pool.map(draw, seeds))

@@ -16,6 +16,7 @@ STREAM = 11
 GROUNDS = (
     (58, 42, 32), (48, 44, 38), (70, 58, 44), (52, 54, 48), (74, 50, 40), (44, 50, 54),
     (96, 82, 62), (66, 76, 72), (40, 34, 32), (92, 74, 68), (104, 92, 58), (72, 86, 96),
+    (156, 142, 120), (128, 138, 140), (150, 120, 104), (120, 132, 104),
 )  # fmt: skip
 WARM_LIGHT = np.array([1.06, 1.0, 0.88], np.float32)
 
@@ -97,6 +98,18 @@ def _lines(out: Map, s: Sketch, name: str, layer: Layer) -> Map:
         shine = blur(layer.line * (dark < 0.5), 1.6 * s.size / 512)[..., None]
         out = out + (1 - out) * shine * 0.3
     return out
+
+
+def wear_glasses(out: Map, s: Sketch, lit: Map) -> Map:
+    """Put the glasses of a sketch, which has some, over the finished face."""
+    unit = s.size / 512
+    wire, free = s.layers["glasses"], s.covered("glasses")
+    thick = np.clip(blur(wire.line * free, 0.6 * unit) * 1.2, 0, 1)
+    frame = wire.line_colour * 0.75
+    out = out + (1 - out) * (0.4 * wire.alpha * free)[..., None]
+    out = out + (frame - out) * thick[..., None]
+    glint = np.roll(thick, round(-1.5 * unit), 0) * (1 - thick)
+    return out + 0.16 * glint[..., None] * np.clip(lit, 0, 1)[..., None]
 
 
 def flow_field(s: Sketch, relief: Relief, rng: np.random.Generator) -> Map:
@@ -215,10 +228,10 @@ def render(seed: int, size: int = 512) -> tuple[np.ndarray, Array, Traits]:
 
     brush = Brush(size, rng)
     inside = (person > 0.6).astype(np.float32)
-    _strokes(brush, ref, angle, inside, rng, 7.5 * unit, 19 * unit, 42 * unit, 0.06)
+    _strokes(brush, ref, angle, inside, rng, 8 * unit, 21 * unit, 44 * unit, 0.07)
     hair = s.visible("hair", "back", "beard")
     mid = np.clip(skin + hair, 0, 1) * inside
-    _strokes(brush, ref, angle, mid, rng, 5.5 * unit, 11 * unit, 27 * unit, 0.042, 0.75)
+    _strokes(brush, ref, angle, mid, rng, 8.5 * unit, 16 * unit, 36 * unit, 0.075, 0.92)
     fine = np.clip(0.6 * hair + near, 0, 1) * inside
     _strokes(brush, ref, angle, fine, rng, 3.8 * unit, 3.6 * unit, 14 * unit, 0.035, 0.85)
     colour, cover, height = brush.read()
@@ -226,27 +239,19 @@ def render(seed: int, size: int = 512) -> tuple[np.ndarray, Array, Traits]:
     gy, gx = np.gradient(blur(ref.mean(-1), 1.2 * unit))
     border = np.clip(blur(np.hypot(gx, gy) * unit * 14, 2.0 * unit), 0, 0.6)
     crisp = np.clip(blur(features + 0.8 * lines, 1.2 * unit) * 1.3, 0, 1)
-    keep = np.maximum(np.maximum(0.78 * crisp, border), 0.1 * skin)
+    keep = np.maximum(0.78 * crisp, border)
     out = out + (ref - out) * keep[..., None]
     edge = step(0.25, 0.75, blur(wobble(person, rng, 40, 1.3 * unit), 1.1 * unit))
     out = back + (out - back) * edge[..., None]
     height = back_height + (height * (1 - 0.6 * crisp) - back_height) * edge
     if "glasses" in s.layers:
-        wire, free = s.layers["glasses"], s.covered("glasses")
-        thick = np.clip(blur(wire.line * free, 0.6 * unit) * 1.2, 0, 1)
-        frame = wire.line_colour * 0.75
-        out = out + (1 - out) * (0.4 * wire.alpha * free)[..., None]
-        out = out + (frame - out) * thick[..., None]
-        glint = np.roll(thick, round(-1.5 * unit), 0) * (1 - thick)
-        out = out + 0.16 * glint[..., None] * np.clip(lit, 0, 1)[..., None]
+        out = wear_glasses(out, s, lit)
     return _finish(out, height, lit * edge + 0.3 * (1 - edge), rng, unit), s.points, s.traits
 
 
 def _finish(out: Map, height: Map, lit: Map, rng: np.random.Generator, unit: float) -> np.ndarray:
     """Light the paint relief from above left, add canvas weave and varnish."""
     size = out.shape[0]
-    at = np.arange(size) * np.pi / (2.6 * unit)
-    weave = (np.sin(at)[:, None] * np.sin(at)[None]) * 0.010
     thick = blur(height, 0.9 * unit) * (0.75 + 0.35 * np.clip(lit, 0, 1))
     relief = (np.roll(thick, 2, 0) - np.roll(thick, -2, 0)) + (
         np.roll(thick, 2, 1) - np.roll(thick, -2, 1)
@@ -254,7 +259,7 @@ def _finish(out: Map, height: Map, lit: Map, rng: np.random.Generator, unit: flo
     value = out.mean(-1)
     emboss = -relief * (0.14 + 0.34 * value)
     emboss = np.where(emboss > 0, emboss, 0.6 * emboss)  # glints more than furrows
-    emboss = 0.07 * np.tanh(emboss / 0.07) + weave * (0.5 + value)
+    emboss = 0.11 * np.tanh(1.6 * emboss / 0.11)
     out = out * (1 + emboss[..., None] * 0.6) + np.clip(emboss, 0, 1)[..., None] * 0.25
     x = np.linspace(-1, 1, size)
     corner = np.clip(x[None] ** 2 + x[:, None] ** 2 - 0.6, 0, 2)[..., None]

@@ -14,6 +14,7 @@ from .traits import Traits, sample_traits
 # Medians over frontal photo crops: midpoint of the eyes and distance of the outer eye corners.
 EYE_MIDPOINT = (0.0, -0.060)
 OUTER_EYE_DISTANCE = 0.663
+STREAM = 68
 
 
 def landmarks(rig: Rig, t: Traits) -> Array:
@@ -49,12 +50,20 @@ def render(seed: int, size: int = 512) -> tuple[np.ndarray, Array, Traits]:
         The picture ``(size, size, 3)`` uint8 RGB, the landmarks ``(68, 2)`` normalised to
         [-1, 1] (x = 2 * pixel / width - 1), and the traits drawn.
     """
-    rng = np.random.default_rng([seed, 68])
+    rng = np.random.default_rng([seed, STREAM])
     t = sample_traits(rng)
     rig = fit_rig(t, rng)
     canvas = Canvas(size)
     scene.draw_background(canvas, rng)
     hair = hairstyles.build_hair(rig, t, rng)
+    draw_person(canvas, rig, t, hair, rng)
+    return canvas.pixels(), landmarks(rig, t) * 2 / PAGE - 1, t
+
+
+def draw_person(
+    canvas: Canvas, rig: Rig, t: Traits, hair: hairstyles.Hair, rng: np.random.Generator
+) -> None:
+    """Draw the whole person in cels, from back to front."""
     hairstyles.draw_back(canvas, hair, t)
     clothes.draw_neck(canvas, rig, t)
     clothes.draw_clothes(canvas, rig, t)
@@ -84,4 +93,3 @@ def render(seed: int, size: int = 512) -> tuple[np.ndarray, Array, Traits]:
         eyes.draw_glasses(canvas, rig, t)
     if t.extra in ("beanie", "headband"):
         clothes.draw_hat(canvas, rig, t)
-    return canvas.pixels(), landmarks(rig, t) * 2 / PAGE - 1, t
