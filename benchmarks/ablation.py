@@ -26,7 +26,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,23 +33,17 @@ from typing import Any
 import torch
 import yaml
 from PIL import Image
-from torch import Tensor
 
+from ablation_measures import TRUTH, measure, measure_pairs
 from ablation_report import ALIGNED_OR_NOT
-from tps_portrait import FaceLandmarker, StyleGenerator, TPSPortraitError, TrainingDivergedError
-from tps_portrait.evaluation import EvaluationOptions, FaceSet, evaluate, read_faces
+from tps_portrait import TPSPortraitError, TrainingDivergedError
+from tps_portrait.evaluation import EvaluationOptions
 from tps_portrait.hub.cards import hardware_name
-from tps_portrait.hub.styles import shared_landmarks
 from tps_portrait.training.arguments import TrainingArguments
 from tps_portrait.training.data import load_faces
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = ROOT / "examples" / "data" / "photos"
-SHOWN = (
-    ROOT / "src" / "tps_portrait" / "assets" / "astronaut.jpg",
-    ROOT / "tests" / "data" / "grace_hopper.jpg",
-    ROOT / "tests" / "data" / "mona_lisa.jpg",
-)
 RECIPES = ROOT / "examples" / "configs"
 # The recipes of the runs that are reported, as they were then.
 FROZEN = Path(__file__).resolve().parent / "recipes"
@@ -151,8 +144,8 @@ def plan(
     return list(dict.fromkeys(runs))
 
 
-def copy_faces(folder: Path, target: Path, side: int) -> None:
-    """Add a training set to another, at the size that is needed."""
+def copy_faces(folder: Path, target: Path, side: int, prefix: str) -> None:
+    """Add a training set to another, at the size that is needed, each name after `prefix`."""
     faces = load_faces(folder, side)
     lines = (folder / "metadata.jsonl").read_text("utf-8").splitlines()
     rows = {row["file_name"]: row for row in map(json.loads, filter(None, lines))}
@@ -160,7 +153,7 @@ def copy_faces(folder: Path, target: Path, side: int) -> None:
     known = target / "metadata.jsonl"
     written = known.read_text("utf-8").splitlines() if known.is_file() else []
     for name, image, mask in zip(faces.names, faces.images, faces.masks, strict=True):
-        stem = f"{folder.name}-{Path(name).stem}.png"
+        stem = f"{prefix}{Path(name).stem}.png"
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(target / stem)
         Image.fromarray(mask[0].numpy()).save(target / "masks" / stem)
         written.append(json.dumps({**rows[name], "file_name": stem, "mask": f"masks/{stem}"}))
@@ -181,9 +174,10 @@ def prepare(work: Path, settings: Settings, styles: Sequence[str]) -> Path:
         if not (data / name).is_dir():
             shutil.rmtree(data / "partial", ignore_errors=True)
             for folder in folders:
-                copy_faces(Path(folder), data / "partial", side)
+                copy_faces(Path(folder), data / "partial", side, f"{Path(folder).name}-")
             (data / "partial").rename(data / name)
     for style in styles:
+        prepare_pairs(work, style, side)
         if (data / style).is_dir():
             continue
         rendered = work / "rendered" / style
@@ -192,11 +186,25 @@ def prepare(work: Path, settings: Settings, styles: Sequence[str]) -> Path:
         command = [sys.executable, *module, "--count", count, "--seed", seed]
         subprocess.run(command, cwd=ROOT, check=True)
         shutil.rmtree(data / f"{style}-held_out", ignore_errors=True)
-        copy_faces(rendered, data / f"{style}-held_out", side)
+        copy_faces(rendered, data / f"{style}-held_out", side, f"{style}-")
         shutil.rmtree(data / f"{style}-partial", ignore_errors=True)
-        copy_faces(ROOT / "examples" / "data" / "styles" / style, data / f"{style}-partial", side)
+        examples = ROOT / "examples" / "data" / "styles" / style
+        copy_faces(examples, data / f"{style}-partial", side, f"{style}-")
         (data / f"{style}-partial").rename(data / style)
     return data
+
+
+def prepare_pairs(work: Path, style: str, side: int) -> None:
+    """Render people both ways, photo-like and drawn, for the comparison with the right drawing."""
+    data, pairs = work / "data", work / "pairs" / style
+    if (data / f"{style}-pairs").is_dir():
+        return
+    shutil.rmtree(data / "partial", ignore_errors=True)
+    module = ["-m", "examples.data.render.pairs", style, str(pairs.resolve())]
+    subprocess.run([sys.executable, *module], cwd=ROOT, check=True)
+    for part in ("rendered", "truth"):
+        copy_faces(pairs / part, data / "partial" / part, side, "")
+    (data / "partial").rename(data / f"{style}-pairs")
 
 
 def script() -> ModuleType:
@@ -271,74 +279,47 @@ def warm_up(
     return checkpoint
 
 
-@torch.inference_mode()
-def draw(generator: StyleGenerator, pictures: Sequence[Tensor]) -> list[Tensor]:
-    """Draw square pictures `(3, S, S)` uint8."""
-    drawn = generator(torch.stack(list(pictures)).float() / 127.5 - 1)
-    return list(((drawn.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8))
-
-
-def spread(faces: FaceSet, count: int) -> FaceSet:
-    """At most `count` pictures, evenly over a set."""
-    count = min(count, len(faces))
-    chosen = [index * len(faces) // count for index in range(count)]
-    parts = ([values[i] for i in chosen] for values in (faces.names, faces.images, faces.landmarks))
-    return FaceSet(faces.label, *parts, skipped=faces.skipped)
-
-
-def portraits(landmarker: FaceLandmarker, side: int, folder: Path) -> FaceSet:
-    """The portraits that may be shown, which no training saw."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in SHOWN:
-        shutil.copy(path, folder)
-    return read_faces(folder, side, landmarker=landmarker)
-
-
-def measure(
-    run: Run, generator: Path, work: Path, settings: Settings, evaluation: EvaluationOptions
-) -> dict[str, Any]:
-    """Evaluate a generator on held-out photos and draw the portraits that may be shown."""
-    net = StyleGenerator.from_pretrained(generator, dtype=torch.float32).eval().fuse()
-    landmarker = FaceLandmarker.from_pretrained(shared_landmarks())
-    side, stylize = settings.resolution, partial(draw, net)
-    held_out = read_faces(work / "data" / "held_out", side)
-    examples = read_faces(work / "data" / f"{run.style}-held_out", side)
-    photos = spread(held_out, settings.held_out_photos)
-    report = evaluate(
-        stylize, photos, examples, landmarker=landmarker, name=run.name, options=evaluation
-    ).report
-    shown = portraits(landmarker, side, work / "portraits")
-    sheets = [torch.cat(shown.images, 2), torch.cat(draw(net, shown.images), 2)]
-    for name, sheet in zip((work / "portraits", work / "results" / run.name), sheets, strict=True):
-        Image.fromarray(sheet.permute(1, 2, 0).numpy()).save(name.with_suffix(".png"))
-    return {metric.name: metric.to_dict() for metric in report.metrics.values()}
-
-
 def carry_out(
     run: Run, work: Path, settings: Settings, evaluation: EvaluationOptions
 ) -> dict[str, Any]:
     """Train and evaluate, unless that is done; an interrupted run starts again."""
     target = work / "results" / f"{run.name}.json"
+    side = settings.resolution
+    generator = work / "runs" / run.name / "style" / "generator"
     if target.is_file():
-        return dict(json.loads(target.read_text("utf-8")))
+        result = dict(json.loads(target.read_text("utf-8")))
+        measured = result.get("metrics", {})
+        if measured and TRUTH not in measured and generator.is_dir():
+            measured.update(measure_pairs(run.style, generator, work, side, evaluation))
+            replace(target, result)
+        return result
     target.parent.mkdir(parents=True, exist_ok=True)
-    result: dict[str, Any] = asdict(run)
+    result = asdict(run)
     started = time.process_time()
     try:
-        generator = work / "runs" / run.name / "style" / "generator"
         if not (generator / "model.safetensors").is_file():
             generator = train(run, work, settings)
             result["training_cpu_seconds"] = round(time.process_time() - started)
-        result["metrics"] = measure(run, generator, work, settings, evaluation)
+        shown = work / "results" / f"{run.name}.png"
+        counts = settings.held_out_photos
+        result["metrics"] = {
+            **measure(run.style, generator, work, shown, counts, side, evaluation),
+            **measure_pairs(run.style, generator, work, side, evaluation),
+        }
     except TrainingDivergedError as error:
         result["failed"] = str(error)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     result["machine"] = f"{hardware_name(device)}, torch {torch.__version__}"
     result["python"] = platform.python_version()
+    replace(target, result)
+    return result
+
+
+def replace(target: Path, result: dict[str, Any]) -> None:
+    """Write a result whole or not at all."""
     partial_file = target.with_suffix(".partial")
     partial_file.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     partial_file.rename(target)
-    return result
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:

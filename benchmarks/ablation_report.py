@@ -20,6 +20,8 @@ METRICS: dict[str, tuple[str, float, bool]] = {
     "landmark_error": ("landmark error, % ↓", 1, False),
     "face_found": ("faces found ↑", 1, True),
     "motion_error": ("motion error, of 255 ↓", 1, False),
+    "feature_distance_mobilenet_v2": ("distance to the right drawing ↓", 1, False),
+    "ssim": ("SSIM to the right drawing ↑", 1, True),
 }
 """Of the tables: title, factor, and whether more is better."""
 TITLES = {
@@ -73,7 +75,7 @@ def cell(runs: Sequence[Record], metric: str) -> str:
         return "-"
 
     def shown(number: float) -> str:
-        return f"{number:.3f}" if abs(number) < 2 else f"{number:.1f}"
+        return f"{number:.{3 if abs(number) < 2 else 2 if abs(number) < 10 else 1}f}"
 
     mean = shown(sum(values) / len(values))
     return mean if len(values) == 1 else f"{mean} ({shown(min(values))} to {shown(max(values))})"
@@ -184,7 +186,8 @@ def render(record: Record) -> str:
         f"`{NOT_SHOWN}` in the verdicts: fewer than two pairs of runs, or pairs that disagree. "
         "[What the metrics are](../docs/evaluation.md).",
     ]
-    lines += [said for style in _styles(runs) if (said := _distances(pick(runs, style=style)))]
+    for said in (_distances, _pairs):
+        lines += [text for style in _styles(runs) if (text := said(pick(runs, style=style)))]
     lines += sections(runs, sheet="ablation.jpg", plot="../docs/assets/data_efficiency.png")
     if failed:
         lines += ["## Runs that diverged", "\n".join(f"- {line}" for line in failed)]
@@ -261,6 +264,26 @@ def _distances(runs: Sequence[Record]) -> str:
     )
     return text + (
         ": **no run is nearer to the style than the photos are.**" if best >= photos else "."
+    )
+
+
+def _pairs(runs: Sequence[Record]) -> str:
+    """What the right drawing is, and how near the undrawn photos are to it."""
+    found = []
+    for metric in ("feature_distance_mobilenet_v2", "ssim"):
+        known = [run for run in runs if value(run, metric) is not None]
+        if not known:
+            return ""
+        photos = known[0]["metrics"][metric]["references"]["photos"]
+        values = [value(run, metric) or 0.0 for run in known]
+        best = max(values) if METRICS[metric][2] else min(values)
+        found.append(f"{METRICS[metric][0][:-2]} {photos:.2f}, the best run {best:.2f}")
+    return (
+        f"The right drawing, {_words(runs[0]['style'])}: the renderer of the examples makes a "
+        "smoothly lit picture and a drawing of the same person, in register "
+        "(`examples/data/render/pairs.py`); the networks draw the picture. Undrawn: "
+        f"{'; '.join(found)}. Computer graphics are near to drawings from the start: compare runs "
+        "with each other."
     )
 
 

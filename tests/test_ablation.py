@@ -81,7 +81,7 @@ class TestPlan:
 def test_copies_add_up(ablation: Any, tmp_path: Path) -> None:
     for name in ("some", "more"):
         write_faces(tmp_path / name, 3)
-        ablation.copy_faces(tmp_path / name, tmp_path / "all", 32)
+        ablation.copy_faces(tmp_path / name, tmp_path / "all", 32, f"{name}-")
     lines = (tmp_path / "all" / "metadata.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     assert [row["file_name"] for row in rows] == [
@@ -189,8 +189,13 @@ class TestWholeRun:
         lines = (EXAMPLES / "metadata.jsonl").read_text("utf-8").splitlines()[:10]
         rows = [json.loads(line) for line in lines]
         data = tmp_path / "work" / "data"
-        sets = ("photos", "held_out", "animation", "animation-held_out")
-        for name, part in zip(sets, (rows[:3], rows[3:5], rows[5:8], rows[8:]), strict=True):
+        sets = {
+            **{"photos": rows[:3], "held_out": rows[3:5]},
+            **{"animation": rows[5:8], "animation-held_out": rows[8:]},
+            # What drawings should be is what was drawn, here.
+            **{f"animation-pairs/{part}": rows[3:5] for part in ("rendered", "truth")},
+        }
+        for name, part in sets.items():
             (data / name).mkdir(parents=True)
             for row in part:
                 small = Image.open(EXAMPLES / row["file_name"]).resize((64, 64))
@@ -244,14 +249,23 @@ class TestWholeRun:
         record = json.loads((out / "ablation.json").read_text("utf-8"))
         assert [run["variant"] for run in record["runs"]] == ["full", "no_alignment"]
         for run in record["runs"]:
-            assert {"kid_mobilenet_v2", "identity_cosine_sface", "motion_error"} <= {
-                *run["metrics"]
-            }
+            wanted = {"kid_mobilenet_v2", "identity_cosine_sface", "motion_error", "ssim"}
+            assert wanted <= {*run["metrics"]}
+            assert run["metrics"]["ssim"]["references"]["photos"] == pytest.approx(1)
         # Three portraits beside the labels: the photo and two variants.
         assert Image.open(out / "ablation.jpg").size == (200 + 3 * 224, 30 + 3 * 224)
         assert Image.open(out / "plot.png").width > 500
         for name in ("ablation.md", "styles.md"):
             assert "no alignment of any kind" in (out / name).read_text("utf-8")
+
+        # What an earlier version left is measured against the right drawings, not trained again.
+        older = work / "results" / "animation-full-3-s0.json"
+        kept = json.loads(older.read_text("utf-8"))
+        names = ("ssim", "psnr", "feature_distance_mobilenet_v2")
+        less = {name: value for name, value in kept["metrics"].items() if name not in names}
+        older.write_text(json.dumps({**kept, "metrics": less}), "utf-8")
+        ablation.main(command)
+        assert json.loads(older.read_text("utf-8")) == kept
 
         for folder in ("runs", "warmup"):
             shutil.rmtree(work / folder)
