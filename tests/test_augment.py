@@ -18,6 +18,7 @@ from tps_portrait.training.augment import (
     random_backgrounds,
     random_colour,
     random_deformation,
+    random_gradients,
     random_hue,
     random_light,
     random_similarity,
@@ -292,6 +293,18 @@ class TestStepBack:
         sizes = torch.stack([(x[:, 45] - x[:, 36]).norm(dim=-1) for x in eyes])
         small = sizes < 0.8 * (face[:, 45] - face[:, 36]).norm(dim=-1)
         assert 0.15 < small.float().mean() < 0.6
+
+
+class TestGradients:
+    def test_have_any_colour_and_no_detail(self) -> None:
+        torch.manual_seed(0)
+        pictures = random_gradients(64, 96, device=torch.device("cpu"))
+        assert pictures.shape == (64, 3, 96, 96)
+        assert -1 <= pictures.min() < -0.95
+        assert 0.95 < pictures.max() <= 1
+        saturation = pictures.amax(1) - pictures.amin(1)
+        assert saturation.mean() > 0.5
+        assert (pictures[..., 1:] - pictures[..., :-1]).abs().max() < 0.05
 
 
 class TestDeformation:

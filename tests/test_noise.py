@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from conftest import tiny_generator
-from tps_portrait import StyleGenerator, StyleGeneratorConfig
+from tps_portrait import ConfigError, StyleGenerator, StyleGeneratorConfig
 from tps_portrait.models.generator.noise import NOISE_SIDE, make_noise
 from tps_portrait.ops.tps import identity_grid
 from tps_portrait.training.step import Networks, warped_noise
@@ -45,9 +45,35 @@ class TestTile:
         assert steps[0] < 1.5 * steps[1:].max()
         assert steps[0] < 0.5
 
-    def test_is_the_same_everywhere_and_always(self) -> None:
-        assert torch.equal(make_noise(2), make_noise(2))
-        assert not torch.equal(make_noise(2), make_noise(2, seed=1))
+    @pytest.mark.parametrize("channels", [2, 6])
+    def test_is_the_same_everywhere_and_always(self, channels: int) -> None:
+        assert torch.equal(make_noise(channels), make_noise(channels))
+        assert not torch.equal(make_noise(channels), make_noise(channels, seed=1))
+
+    def test_more_channels_begin_with_the_same(self) -> None:
+        whole = make_noise(6)
+        for channels in range(1, 6):
+            assert torch.equal(make_noise(channels), whole[:, :channels])
+
+    def test_brush_marks_have_one_tone_and_two_sides(self) -> None:
+        tone, across = make_noise(6)[0, 4:]
+        grain = make_noise(1)[0, 0]
+        even = [
+            ((x[1:-1] - x[:-2]).abs() + (x[2:] - x[1:-1]).abs() < 1e-3).float().mean()
+            for x in (tone, grain)
+        ]
+        assert even[0] > 0.15 > 0.01 > even[1], "inside of a mark nothing changes"
+        # Seen across, one side is as much below the middle as the other above.
+        assert (across > 0.5).float().mean() == pytest.approx(
+            float((across < -0.5).float().mean()), abs=0.03
+        )
+        assert abs(float((tone * across).mean())) < 0.1
+
+    @pytest.mark.parametrize("axis", [0, 1])
+    def test_brush_marks_reach_over_the_edges(self, axis: int) -> None:
+        tone = make_noise(6)[0, 4]
+        steps = (tone - tone.roll(1, axis)).abs().mean(1 - axis)
+        assert steps[0] < 1.5 * steps[1:].mean()
 
 
 class TestGenerator:
@@ -131,9 +157,23 @@ class TestGenerator:
         with torch.no_grad():
             assert torch.equal(silent(photo), plain(photo))
 
-    @pytest.mark.parametrize("channels", [-1, 6])
+    def test_silent_noise_joins_the_noise_that_it_begins_with(self) -> None:
+        few, many, photo = noisy(4), noisy(6), torch.rand(1, 3, 64, 64) * 2 - 1
+        silent = few.with_silent_noise(many)
+        assert silent.config.noise_channels == 6
+        with torch.no_grad():
+            torch.testing.assert_close(silent(photo), few(photo), atol=1e-5, rtol=0)
+            assert not torch.allclose(silent(photo), silent(photo, noise=torch.zeros(1, 6, 16, 16)))
+        for shorter, longer in ((many, few), (few, few)):
+            with pytest.raises(ConfigError, match="beginning of the other"):
+                shorter.with_silent_noise(longer)
+        few.noise.mul_(2)
+        with pytest.raises(ConfigError, match="beginning of the other"):
+            few.with_silent_noise(many)
+
+    @pytest.mark.parametrize("channels", [-1, 7])
     def test_number_of_channels_is_checked(self, channels: int) -> None:
-        with pytest.raises(Exception, match="noise_channels must be 0 to 5"):
+        with pytest.raises(Exception, match="noise_channels must be 0 to 6"):
             StyleGeneratorConfig(noise_channels=channels)
 
 

@@ -128,6 +128,17 @@ class TestTerms:
         assert not present & lost
         assert present >= (ALL_G | ALL_D) - lost - {"d_unaligned_local"}
 
+    def test_the_grid_term_also_sees_pictures_without_detail(self, batch: Batch) -> None:
+        args = options(**{**OFF, "grid_weight": 1.0})
+        nets, augment = networks(), DiscriminatorAugmentation(0.0)
+        drawings = draw(nets, batch, args, 0)
+        assert drawings.plain_drawn is not None
+        whole = generator_terms(nets, batch, drawings, args, augment)["grid"]
+        drawings.plain_drawn = drawings.plain_drawn.mean((2, 3), keepdim=True).expand(1, 3, 64, 64)
+        assert generator_terms(nets, batch, drawings, args, augment)["grid"] < whole
+        without = draw(nets, batch, options(**{**OFF, "anchor_weight": 1.0}), 0)
+        assert without.plain_drawn is None
+
     def test_without_alignment_examples_are_untouched(self, batch: Batch) -> None:
         nets = networks()
         real = draw(nets, batch, options(), 0)

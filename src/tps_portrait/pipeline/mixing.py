@@ -322,19 +322,18 @@ def _normalised(wanted: Mapping[str, float], known: Mapping[str, Any]) -> dict[s
 
 
 def _with_one_noise(generators: list[StyleGenerator]) -> list[StyleGenerator]:
-    """Give noise without effect to those that have none, if all others have the same."""
-    noisy = [generator for generator in generators if generator.config.noise_channels]
+    """Give all the noise of the one with most, without effect, if theirs is its beginning."""
+    counts = [generator.config.noise_channels for generator in generators]
+    most = generators[counts.index(max(counts))]
     plain = [_own_fields(generator) | {"noise_channels": 0} for generator in generators]
-    if not noisy or any(fields != plain[0] for fields in plain):
-        return generators
-    if any(
-        other.noise.shape != noisy[0].noise.shape or not other.noise.equal(noisy[0].noise)
-        for other in noisy
+    if any(fields != plain[0] for fields in plain) or any(
+        count and not generator.noise.equal(most.noise[:, :count])
+        for generator, count in zip(generators, counts, strict=True)
     ):
         return generators
     return [
-        generator if generator.config.noise_channels else generator.with_silent_noise(noisy[0])
-        for generator in generators
+        generator.with_silent_noise(most) if count < max(counts) else generator
+        for generator, count in zip(generators, counts, strict=True)
     ]
 
 

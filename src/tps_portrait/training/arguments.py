@@ -11,6 +11,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..errors import ConfigError
+from ..models.generator.noise import NOISE_CHANNELS
 
 _Schedule = Literal[
     "constant",
@@ -90,8 +91,8 @@ class TrainingArguments(LossWeights):
     )
     noise_channels: int | None = _option(
         None,
-        "Channels of fixed noise in the generator, from which strokes and grain grow (4 for a "
-        "painted style, 0 for a flat one); if not given, as the start has it.",
+        "Channels of fixed noise in the generator, from which strokes and grain grow (4: grain, 6: "
+        "brush marks, too, 0 for a flat style); if not given, as the start has it.",
     )
     training_networks: str | None = _option(
         None,
@@ -117,9 +118,7 @@ class TrainingArguments(LossWeights):
     discriminator_learning_rate: float = _option(1e-3, "Learning rate of the discriminators.")
     adam_beta1: float = _option(0.5, "First Adam moment.")
     adam_beta2: float = _option(0.99, "Second Adam moment.")
-    lr_scheduler: _Schedule = _option(
-        "constant", "Schedule of the learning rates, as in diffusers."
-    )
+    lr_scheduler: _Schedule = _option("constant", "Schedule of learning rates, as in diffusers.")
     lr_warmup_steps: int = _option(0, "Steps of linear warm-up of the learning rate.")
     gradient_accumulation_steps: int = _option(1, "Micro-batches per optimiser step.")
     max_grad_norm: float = _option(10.0, "Gradients are clipped to this norm.")
@@ -272,7 +271,7 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("unaligned_every", "invariance_every", "content_every", "texture_every"), 1, math.inf),
     (("checkpointing_steps", "validation_steps", "checkpoints_total_limit"), 1, math.inf),
     (("max_train_samples", "logging_steps"), 1, math.inf),
-    (("noise_channels",), 0, 5),
+    (("noise_channels",), 0, NOISE_CHANNELS),
     (("calibration_photos",), 0, 8),
     (("reconstruction_steps", "lr_warmup_steps", "dataloader_num_workers"), 0, math.inf),
     (tuple(item.name for item in fields(LossWeights)), 0, math.inf),

@@ -323,6 +323,21 @@ def random_hue(pictures: Tensor, probability: float) -> Tensor:
     return torch.einsum("bij,bjhw->bihw", mix.to(pictures.dtype), pictures)
 
 
+def random_gradients(count: int, side: int, *, device: torch.device) -> Tensor:
+    """Make pictures without any detail, in colours that few photos have: walls of all kinds.
+
+    Args:
+        count: how many.
+        side: in pixels.
+        device: where they are made.
+
+    Returns:
+        `(count, 3, side, side)` in [-1, 1]: nine random colours each, blended into each other.
+    """
+    colours = torch.rand(count, 3, 3, 3, device=device) * 2 - 1
+    return F.interpolate(colours, (side, side), mode="bilinear", align_corners=True)
+
+
 def random_deformation(
     batch: int, size: tuple[int, int], *, strength: float = 0.06, device: torch.device | None = None
 ) -> Tensor:

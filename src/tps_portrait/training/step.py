@@ -20,13 +20,16 @@ from ..models.generator import StyleGenerator
 from ..ops.tps import resize_grid, warp
 from . import losses
 from .arguments import TrainingArguments
-from .augment import DiscriminatorAugmentation, random_deformation
+from .augment import DiscriminatorAugmentation, random_deformation, random_gradients
 from .content import ContentNetwork, content_loss
 from .contrast import contrast_loss
 from .mouths import same_mouth
 from .networks import unwrap_model
 from .pupils import locate_pupils
 from .texture import texture_loss
+
+# Side of the pictures without detail, in pixels: enough that most is far from their borders.
+_PLAIN_SIDE = 192
 
 
 @dataclass
@@ -72,6 +75,7 @@ class Drawings:
     example_drawn: Tensor | None = None
     drawn_warped: Tensor | None = None
     warped_drawn: Tensor | None = None
+    plain_drawn: Tensor | None = None
     compare_content: bool = False
     compare_texture: bool = False
 
@@ -115,6 +119,9 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
         grid = random_deformation(len(x), size, device=x.device)
         result.drawn_warped = nets.generator(warp(x, grid), noise=warped_noise(nets, grid))
         result.warped_drawn = warp(result.drawn, grid)
+    if args.grid_weight:
+        plain = random_gradients(1, min(size[0], _PLAIN_SIDE), device=x.device)
+        result.plain_drawn = nets.generator(plain)
     if args.contrast_weight:
         result.example_drawn = nets.generator(y)
     if step % args.unaligned_every:
@@ -246,6 +253,8 @@ def generator_terms(
         terms["evenness"] = losses.evenness_loss(drawings.drawn, reference)
     if args.grid_weight:
         terms["grid"] = losses.grid_loss(drawings.drawn)
+        if drawings.plain_drawn is not None:
+            terms["grid"] = terms["grid"] + losses.grid_loss(drawings.plain_drawn)
     if nets.content is not None and drawings.compare_texture:
         example, visible = drawings.aligned_example, drawings.aligned_visible
         if example is not None and visible is not None:

@@ -6,6 +6,7 @@ from typing import Literal
 from huggingface_hub.dataclasses import strict
 
 from ..base import PortraitConfig
+from .noise import NOISE_CHANNELS
 
 
 @strict
@@ -21,9 +22,9 @@ class StyleGeneratorConfig(PortraitConfig):
         decoder_blocks: residual blocks at 1/16 and 1/8 on the way up.
         head_channels: width of the last layer at 1/4.
         detail_channels: widths of the two layers at 1/2, which keep lines smooth across patches.
-        noise_channels: channels of fixed noise behind the stem, each twice as coarse as the one
-            before, from which brush strokes and paper grain can grow where a photo is flat; 0 for
-            styles that stay flat there.
+        noise_channels: channels of fixed noise behind the stem, from which paper grain and brush
+            strokes can grow where a photo is flat: up to four of grain, each twice as coarse as the
+            one before, then two of brush marks; 0 for styles that stay flat there.
         norm: `weight` (scaled weight standardisation) or `batch`.
     """
 
@@ -54,8 +55,10 @@ class StyleGeneratorConfig(PortraitConfig):
             raise ValueError(f"bottleneck_blocks must be >= 0, got {self.bottleneck_blocks}")
         if self.head_channels < 1:
             raise ValueError(f"head_channels must be positive, got {self.head_channels}")
-        if not 0 <= self.noise_channels <= 5:
-            raise ValueError(f"noise_channels must be 0 to 5, got {self.noise_channels}")
+        if not 0 <= self.noise_channels <= NOISE_CHANNELS:
+            raise ValueError(
+                f"noise_channels must be 0 to {NOISE_CHANNELS}, got {self.noise_channels}"
+            )
         if len(self.detail_channels) != 2 or min(self.detail_channels) < 1:
             raise ValueError(
                 f"detail_channels must be two positive widths, got {self.detail_channels}"

@@ -163,23 +163,30 @@ class StyleGenerator(PortraitPreTrainedModel):
         copied.load_state_dict({**kept, **new})
         return copied.train(self.training)
 
+    @torch.no_grad()
     def with_silent_noise(self, other: StyleGenerator) -> StyleGenerator:
         """Return a copy with the noise of another generator that draws exactly what this one does.
 
         Args:
-            other: a generator with noise; otherwise of the same kind.
+            other: a generator with more channels of noise, which begin with this one's;
+                otherwise of the same kind.
 
         Raises:
-            ConfigError: this generator has noise of its own, or the other has none.
+            ConfigError: the other has no more noise, or this one's is not its beginning.
         """
-        if self.config.noise_channels or not other.config.noise_channels:
+        own = self.config.noise_channels
+        if other.config.noise_channels <= own or (
+            own and not torch.equal(self.noise, other.noise[:, :own].to(self.noise))
+        ):
             raise ConfigError(
-                "Silent noise is for a generator without noise, from one that has some; they have "
-                f"{self.config.noise_channels} and {other.config.noise_channels} channels."
+                "Silent noise is for a generator whose noise is the beginning of the other's; "
+                f"they have {own} and {other.config.noise_channels} channels."
             )
         copied = self.with_noise(other.config.noise_channels)
         if copied.from_noise is not None:
             nn.init.zeros_(copied.from_noise.weight)
+            if self.from_noise is not None:
+                copied.from_noise.weight[:, :own].copy_(self.from_noise.weight)
             copied.noise.copy_(other.noise)
         return copied
 

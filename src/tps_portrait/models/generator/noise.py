@@ -7,6 +7,8 @@ here it never changes, so that a drawing can be repeated and is no other in the 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -14,26 +16,61 @@ from torch import Tensor
 
 NOISE_SIDE = 128
 """Side of the tile of noise, in places of the stem: 512 pixels."""
+NOISE_CHANNELS = 6
+"""At most: four of grain and two of brush marks."""
+
+_GRAIN = 4
+# In places: half the length and half the width of a mark, and how many lie on a tile. They cover it
+# more than twice.
+_LONG, _WIDE, _MARKS = 5.0, 2.2, 900
 
 
 def make_noise(channels: int, seed: int = 0) -> Tensor:
     """Make a tile of noise whose edges fit each other.
 
     Args:
-        channels: channel i has a cell for each 2**i places, 0 to 4.
+        channels: 0 to 6. The first four are grain: channel i has a cell for each 2**i places. The
+            fifth and sixth are brush marks, about 40 x 18 pixels, one over the other along a
+            direction that turns slowly: a tone for each mark, and the position across it, from
+            which bristles and lit edges can grow.
         seed: of `numpy.random.RandomState`, whose numbers are the same for all time.
 
     Returns:
         `(1, channels, 128, 128)` float32, each channel with mean 0 and standard deviation 1.
     """
     random = np.random.RandomState(seed)
-    levels = []
-    for channel in range(channels):
-        scale = 2**channel
-        side = NOISE_SIDE // scale
-        cells = torch.from_numpy(random.standard_normal((1, 1, side, side)).astype(np.float32))
-        wrapped = F.pad(cells, (2,) * 4, mode="circular")
-        smooth = F.interpolate(wrapped, scale_factor=scale, mode="bicubic", align_corners=False)
-        levels.append(smooth[..., 2 * scale : -2 * scale, 2 * scale : -2 * scale])
+    levels = [_grain(random, 2**channel) for channel in range(min(channels, _GRAIN))]
+    if channels > _GRAIN:
+        levels.append(torch.from_numpy(_brush_marks(seed))[None, : channels - _GRAIN])
     noise = torch.cat(levels, 1)
     return (noise - noise.mean((2, 3), keepdim=True)) / noise.std((2, 3), keepdim=True)
+
+
+def _grain(random: np.random.RandomState, scale: int) -> Tensor:
+    side = NOISE_SIDE // scale
+    cells = torch.from_numpy(random.standard_normal((1, 1, side, side)).astype(np.float32))
+    wrapped = F.pad(cells, (2,) * 4, mode="circular")
+    smooth = F.interpolate(wrapped, scale_factor=scale, mode="bicubic", align_corners=False)
+    return smooth[..., 2 * scale : -2 * scale, 2 * scale : -2 * scale]
+
+
+@lru_cache(maxsize=2)
+def _brush_marks(seed: int) -> np.ndarray:
+    """Tone and position across, `(2, 128, 128)`, of marks that were put one over the other."""
+    random = np.random.RandomState([seed, 1])
+    turn = [_grain(random, NOISE_SIDE // 8)[0, 0].numpy() for _ in range(2)]
+    angle = np.arctan2(*turn) / 2
+    page = np.zeros((2, NOISE_SIDE, NOISE_SIDE), np.float32)
+    reach = np.arange(-7, 8)
+    for centre, tone in zip(
+        random.uniform(0, NOISE_SIDE, (_MARKS, 2)), random.uniform(-1, 1, _MARKS), strict=True
+    ):
+        row, column = centre.astype(int)
+        y, x = (row + reach - centre[0])[:, None], (column + reach - centre[1])[None]
+        cosine, sine = np.cos(angle[row, column]), np.sin(angle[row, column])
+        along, across = np.abs(cosine * x + sine * y), cosine * y - sine * x
+        cover = np.clip(_LONG - along + 0.5, 0, 1) * np.clip(_WIDE - np.abs(across) + 0.5, 0, 1)
+        where = np.ix_([0, 1], (row + reach) % NOISE_SIDE, (column + reach) % NOISE_SIDE)
+        mark = np.stack([np.full_like(across, tone), across / _WIDE])
+        page[where] += (mark - page[where]) * cover
+    return page
