@@ -252,13 +252,13 @@ def render(seed: int, size: int = 512) -> tuple[np.ndarray, Array, Traits]:
 def _finish(out: Map, height: Map, lit: Map, rng: np.random.Generator, unit: float) -> np.ndarray:
     """Light the paint relief from above left, add canvas weave and varnish."""
     size = out.shape[0]
-    thick = blur(height, 0.9 * unit) * (0.75 + 0.35 * np.clip(lit, 0, 1))
+    thick = blur(height, 1.5 * unit) * (0.75 + 0.35 * np.clip(lit, 0, 1))
     relief = (np.roll(thick, 2, 0) - np.roll(thick, -2, 0)) + (
         np.roll(thick, 2, 1) - np.roll(thick, -2, 1)
     )
     value = out.mean(-1)
     emboss = -relief * (0.14 + 0.34 * value)
-    emboss = np.where(emboss > 0, emboss, 0.6 * emboss)  # glints more than furrows
+    emboss = np.where(emboss > 0, emboss, 0.3 * emboss)  # glints more than furrows
     emboss = 0.11 * np.tanh(1.6 * emboss / 0.11)
     out = out * (1 + emboss[..., None] * 0.6) + np.clip(emboss, 0, 1)[..., None] * 0.25
     x = np.linspace(-1, 1, size)
