@@ -10,7 +10,8 @@ recipe that starts from nothing: all runs of a seed go on from one warm-up then,
 repeat photos, before any example is seen. `--held_out` is measured on: by default portraits that no
 network saw in any training (`examples/data/photos/packages.py` makes that set, `download.py` the
 one of photos).
-`tools/convert_eval_networks.py` makes the networks that judge. The pictures of the report are
+`tools/convert_eval_networks.py` makes the networks that judge; the renderer of held-out drawings
+needs the extra `render`. The pictures of the report are
 in the public domain.
 """
 
@@ -284,13 +285,13 @@ def carry_out(
 ) -> dict[str, Any]:
     """Train and evaluate, unless that is done; an interrupted run starts again."""
     target = work / "results" / f"{run.name}.json"
-    side = settings.resolution
+    given: dict[str, Any] = {"side": settings.resolution, "options": evaluation}
     generator = work / "runs" / run.name / "style" / "generator"
     if target.is_file():
         result = dict(json.loads(target.read_text("utf-8")))
         measured = result.get("metrics", {})
         if measured and TRUTH not in measured and generator.is_dir():
-            measured.update(measure_pairs(run.style, generator, work, side, evaluation))
+            measured.update(measure_pairs(run.style, generator, work, **given))
             replace(target, result)
         return result
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -301,10 +302,10 @@ def carry_out(
             generator = train(run, work, settings)
             result["training_cpu_seconds"] = round(time.process_time() - started)
         shown = work / "results" / f"{run.name}.png"
-        counts = settings.held_out_photos
+        count = settings.held_out_photos
         result["metrics"] = {
-            **measure(run.style, generator, work, shown, counts, side, evaluation),
-            **measure_pairs(run.style, generator, work, side, evaluation),
+            **measure(run.style, generator, work, shown=shown, count=count, **given),
+            **measure_pairs(run.style, generator, work, **given),
         }
     except TrainingDivergedError as error:
         result["failed"] = str(error)

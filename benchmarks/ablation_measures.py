@@ -32,7 +32,7 @@ SHOWN = (
     ROOT / "tests" / "data" / "grace_hopper.jpg",
     ROOT / "tests" / "data" / "mona_lisa.jpg",
 )
-TRUTH = "feature_distance_mobilenet_v2"
+TRUTH = "ssim"
 """The metric that a result measured before there were pairs does not have."""
 
 
@@ -63,6 +63,7 @@ def measure(
     style: str,
     generator: Path,
     work: Path,
+    *,
     shown: Path,
     count: int,
     side: int,
@@ -89,7 +90,7 @@ def measure(
 
 
 def measure_pairs(
-    style: str, generator: Path, work: Path, side: int, options: EvaluationOptions
+    style: str, generator: Path, work: Path, *, side: int, options: EvaluationOptions
 ) -> dict[str, Any]:
     """Compare drawings of rendered people with the drawings that the renderer makes of them."""
     folder = work / "data" / f"{style}-pairs"

@@ -16,7 +16,7 @@ from tps_portrait.evaluation import find_face, landmark_error, read_faces, read_
 from tps_portrait.hub.styles import shared_landmarks
 
 # Skia also fails to import where the machine lacks a library of its own.
-pytest.importorskip("skia", reason="needs skia-python", exc_type=ImportError)
+pytest.importorskip("skia", reason="needs skia-python, libEGL and libGL", exc_type=ImportError)
 pytest.importorskip("cv2", reason="needs OpenCV", exc_type=ImportError)
 
 ROOT = Path(__file__).parents[1]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from . import ink_paint, oil_paint, portrait, watercolor
+from .files import make_row, save_picture
 
 QUALITY = {"animation": 92, "watercolor": 90, "oil_paint": 90, "ink_paint": 90}
 RENDER = {
@@ -26,18 +23,8 @@ def write_row(seed: int, style: str, out: Path, size: int) -> str:
     """Draw the portrait of a seed into a folder; return its line of ``metadata.jsonl``."""
     picture, points, _ = RENDER[style](seed, size)
     name = f"{style}-{seed:06d}.jpg"
-    options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY[style]]
-    if not cv2.imwrite(str(out / name), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options):
-        raise OSError(f"could not write {out / name}")
-    return json.dumps(
-        {
-            "file_name": name,
-            "landmarks": np.round(points, 4).tolist(),
-            "source": "examples/data/render",
-            "license": "CC0-1.0",
-            "seed": seed,
-        }
-    )
+    save_picture(picture, out / name, QUALITY[style])
+    return make_row(name, points, seed)
 
 
 def main() -> None:

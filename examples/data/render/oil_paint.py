@@ -250,7 +250,7 @@ def render(seed: int, size: int = 512) -> tuple[np.ndarray, Array, Traits]:
 
 
 def _finish(out: Map, height: Map, lit: Map, rng: np.random.Generator, unit: float) -> np.ndarray:
-    """Light the paint relief from above left, add canvas weave and varnish."""
+    """Light the paint relief from above left, add varnish."""
     size = out.shape[0]
     thick = blur(height, 1.5 * unit) * (0.75 + 0.35 * np.clip(lit, 0, 1))
     relief = (np.roll(thick, 2, 0) - np.roll(thick, -2, 0)) + (

@@ -6,15 +6,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from types import ModuleType
 
-import cv2
 import numpy as np
 
 from . import ink_paint, oil_paint, portrait, scene, watercolor
 from .canvas import Canvas
+from .files import make_row, save_picture
 from .geometry import Array
 from .layers import Map, Sketch, draw_sketch
 from .media import blur
@@ -105,14 +104,8 @@ def write_pairs(style: str, out: Path, seeds: range, size: int = 512) -> None:
         photo, drawing, points = pair(style, seed, size)
         name = f"{style}-{seed:06d}.jpg"
         for folder, picture in zip(folders, (photo, drawing), strict=True):
-            pixels = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-            if not cv2.imwrite(
-                str(folder / name), pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-            ):
-                raise OSError(f"could not write {folder / name}")
-        row = {"file_name": name, "landmarks": np.round(points, 4).tolist()}
-        row |= {"source": "examples/data/render", "license": "CC0-1.0", "seed": seed}
-        rows.append(json.dumps(row))
+            save_picture(picture, folder / name, JPEG_QUALITY)
+        rows.append(make_row(name, points, seed))
     for folder in folders:
         (folder / "metadata.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
@@ -126,6 +119,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=9000, help="first seed")
     parser.add_argument("--size", type=int, default=512, help="side in pixels")
     args = parser.parse_args()
+    if args.count < 1 or args.seed < 0 or args.size < 64:
+        parser.error("--count must be at least 1, --seed at least 0, --size at least 64")
     write_pairs(args.style, args.out, range(args.seed, args.seed + args.count), args.size)
     print(f"{args.count} pairs in {args.out}")
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError
 from ..models.aligner import TPSAligner
 from ..models.generator import StyleGenerator
+from ..models.generator.noise import begins_with
 from ..processing import PortraitImageProcessor
 from .base import StylePipeline
 
@@ -327,7 +328,7 @@ def _with_one_noise(generators: list[StyleGenerator]) -> list[StyleGenerator]:
     most = generators[counts.index(max(counts))]
     plain = [_own_fields(generator) | {"noise_channels": 0} for generator in generators]
     if any(fields != plain[0] for fields in plain) or any(
-        count and not generator.noise.equal(most.noise[:, :count])
+        count and not begins_with(most.noise, generator.noise)
         for generator, count in zip(generators, counts, strict=True)
     ):
         return generators
@@ -355,6 +356,10 @@ def _can_average(
     fields = [_own_fields(generator) for generator in generators]
     if any(shape != shapes[0] for shape in shapes) or any(own != fields[0] for own in fields):
         return False, "their generators are built differently, so drawings are averaged."
+    if fields[0]["noise_channels"] and any(
+        not begins_with(generators[0].noise, generator.noise) for generator in generators
+    ):
+        return False, "strokes grow from different noise in them, so drawings are averaged."
     return True, f"they share the base {roots.pop()}, so weights are averaged."
 
 

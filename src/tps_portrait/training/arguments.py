@@ -11,7 +11,6 @@ from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..errors import ConfigError
-from ..models.generator.noise import NOISE_CHANNELS
 
 _Schedule = Literal[
     "constant",
@@ -271,7 +270,7 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("unaligned_every", "invariance_every", "content_every", "texture_every"), 1, math.inf),
     (("checkpointing_steps", "validation_steps", "checkpoints_total_limit"), 1, math.inf),
     (("max_train_samples", "logging_steps"), 1, math.inf),
-    (("noise_channels",), 0, NOISE_CHANNELS),
+    (("noise_channels",), 0, 6),
     (("calibration_photos",), 0, 8),
     (("reconstruction_steps", "lr_warmup_steps", "dataloader_num_workers"), 0, math.inf),
     (tuple(item.name for item in fields(LossWeights)), 0, math.inf),

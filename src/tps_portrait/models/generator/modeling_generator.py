@@ -13,7 +13,7 @@ from ...ops.blocks import ConvNorm, ResidualBlock, fuse_norms_
 from ...ops.tps import identity_grid, resize_grid, warp
 from ..base import PortraitPreTrainedModel
 from .configuration_generator import StyleGeneratorConfig
-from .noise import make_noise
+from .noise import begins_with, make_noise
 
 _STRIDE = 32
 
@@ -152,7 +152,8 @@ class StyleGenerator(PortraitPreTrainedModel):
             channels: see `StyleGeneratorConfig`; 0 takes noise away.
 
         Returns:
-            The generator itself if it has as many; else a copy, whose weights of the noise are new.
+            The generator itself if it has as many; else a copy. Channels that both have keep their
+            weights, if they hold the same noise; the weights of others are new.
         """
         if self.config.noise_channels == channels:
             return self
@@ -161,7 +162,16 @@ class StyleGenerator(PortraitPreTrainedModel):
         new = {key: value for key, value in copied.state_dict().items() if "noise" in key}
         kept = {key: value for key, value in self.state_dict().items() if "noise" not in key}
         copied.load_state_dict({**kept, **new})
+        both = min(channels, self.config.noise_channels)
+        if both and begins_with(copied.noise, self.noise[:, :both]):
+            self._give_noise(copied, both)
         return copied.train(self.training)
+
+    @torch.no_grad()
+    def _give_noise(self, other: StyleGenerator, count: int) -> None:
+        if self.from_noise is not None and other.from_noise is not None:
+            other.from_noise.weight[:, :count].copy_(self.from_noise.weight[:, :count])
+            other.noise[:, :count].copy_(self.noise[:, :count])
 
     @torch.no_grad()
     def with_silent_noise(self, other: StyleGenerator) -> StyleGenerator:
@@ -175,9 +185,7 @@ class StyleGenerator(PortraitPreTrainedModel):
             ConfigError: the other has no more noise, or this one's is not its beginning.
         """
         own = self.config.noise_channels
-        if other.config.noise_channels <= own or (
-            own and not torch.equal(self.noise, other.noise[:, :own].to(self.noise))
-        ):
+        if other.config.noise_channels <= own or (own and not begins_with(other.noise, self.noise)):
             raise ConfigError(
                 "Silent noise is for a generator whose noise is the beginning of the other's; "
                 f"they have {own} and {other.config.noise_channels} channels."
@@ -185,9 +193,8 @@ class StyleGenerator(PortraitPreTrainedModel):
         copied = self.with_noise(other.config.noise_channels)
         if copied.from_noise is not None:
             nn.init.zeros_(copied.from_noise.weight)
-            if self.from_noise is not None:
-                copied.from_noise.weight[:, :own].copy_(self.from_noise.weight)
             copied.noise.copy_(other.noise)
+            self._give_noise(copied, own)
         return copied
 
     def cut_noise_(self, size: tuple[int, int]) -> StyleGenerator:

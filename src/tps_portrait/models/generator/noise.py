@@ -29,7 +29,7 @@ def make_noise(channels: int, seed: int = 0) -> Tensor:
     """Make a tile of noise whose edges fit each other.
 
     Args:
-        channels: 0 to 6. The first four are grain: channel i has a cell for each 2**i places. The
+        channels: 1 to 6. The first four are grain: channel i has a cell for each 2**i places. The
             fifth and sixth are brush marks, about 40 x 18 pixels, one over the other along a
             direction that turns slowly: a tone for each mark, and the position across it, from
             which bristles and lit edges can grow.
@@ -44,6 +44,21 @@ def make_noise(channels: int, seed: int = 0) -> Tensor:
         levels.append(torch.from_numpy(_brush_marks(seed))[None, : channels - _GRAIN])
     noise = torch.cat(levels, 1)
     return (noise - noise.mean((2, 3), keepdim=True)) / noise.std((2, 3), keepdim=True)
+
+
+def begins_with(noise: Tensor, beginning: Tensor) -> bool:
+    """Tell whether the first channels of one noise are another.
+
+    Args:
+        noise: `(1, channels, h, w)`.
+        beginning: `(1, channels, h, w)`; float16 or float32, either may have been rounded.
+    """
+    count = beginning.shape[1]
+    if noise.shape[1] < count or noise.shape[2:] != beginning.shape[2:]:
+        return False
+    same = noise[:, :count].float(), beginning.to(noise.device).float()
+    # Rounding to float16 moves a value by 0.002 at most; another seed moves it by about 1.
+    return torch.allclose(*same, rtol=0, atol=0.01)
 
 
 def _grain(random: np.random.RandomState, scale: int) -> Tensor:
