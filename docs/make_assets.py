@@ -6,7 +6,9 @@
 
 `styles` is the figure with all styles, `samples` are the pictures of the cards (their names go into
 the facts of each style; then run tools/render_cards.py), `thumbnails` the small pictures in the
-folders of the bundled styles, `curves` the losses of a training, `readme` the others.
+folders of the bundled styles, `curves` the losses of a training, `readme` the others. `pairs`, what
+styles make of rendered people beside the right drawings, needs the extra `render` and is made only
+when asked for.
 
 Sources: NASA astronaut portrait and Grace Hopper (US government, public domain), the Mona Lisa
 (public domain), and our own CC0 renders. NOTICE names them.
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +70,7 @@ PANELS = ("generators", "generators, the other terms", "discriminators")
 ADVERSARIAL = ("global", "local", "unaligned")
 STRIP = ("astronaut", "grace_hopper")
 KINDS = ("readme", "styles", "samples", "thumbnails", "curves")
+PAIR_SEEDS = (9000, 9005)
 THUMBNAIL_SIDE, THUMBNAIL_BYTES = 256, 15_000
 GAP = 8
 
@@ -177,6 +181,25 @@ def styles_figure(
     return above(head, *rows)
 
 
+def pairs_figure(styles: Sequence[str], cell: int = 224) -> Image.Image:
+    """A style a row, two people each: the rendered picture, its drawing, the right drawing."""
+    sys.path.insert(0, str(ROOT))
+    from examples.data.render.pairs import pair
+
+    rows = []
+    for style in styles:
+        generator = TPSPortraitPipeline.from_pretrained(style).generator
+        row = []
+        for seed in PAIR_SEEDS:
+            photo, right, _ = pair(style, seed)
+            pixels = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 127.5 - 1
+            with torch.inference_mode():
+                drawn = to_image(generator(pixels)[0])
+            row += [Image.fromarray(photo), drawn, Image.fromarray(right)]
+        rows.append(beside(*(_small(picture, cell) for picture in row)))
+    return above(*rows)
+
+
 def _small(image: Image.Image, side: int) -> Image.Image:
     return image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
 
@@ -250,7 +273,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Write the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--style", default="animation", help="style of the README's pictures")
-    parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--only", nargs="+", choices=(*KINDS, "pairs"), default=KINDS)
     parser.add_argument(
         "--losses", nargs="+", default=[], metavar="STYLE=FILE", help="losses.jsonl of trainings"
     )
@@ -281,6 +304,8 @@ def main(arguments: list[str] | None = None) -> None:
             facts = read_facts(BUNDLED_FOLDER / style)
             if facts is not None and args.output == ASSETS:
                 write_facts(BUNDLED_FOLDER / style, replace(facts, samples=samples))
+    if "pairs" in args.only:
+        pairs_figure(bundled_styles()).save(args.output / "pairs.jpg", quality=88)
     if "readme" in args.only:
         readme_pictures(args.style, args.output)
 
