@@ -1,8 +1,9 @@
-"""Average the generators of two states of one training: more of the style, or more of the photo.
+"""Average the generators of two states of a training: more of the style, or more of the photo.
 
     python tools/average_weights.py runs/a/style runs/b/style runs/mean/style --share 0.4
 
-Only for states of which one went on from the other: others do not lie near enough. Everything but
+Only for states of which one went on from the other, or that began with the same weights not long
+ago: others do not lie near enough. Everything but
 the generator's weights comes from the first folder; its card and pictures, which tell of other
 weights, stay behind.
 """
