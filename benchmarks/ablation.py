@@ -11,8 +11,7 @@ repeat photos, before any example is seen. `--held_out` is measured on: by defau
 network saw in any training (`examples/data/photos/packages.py` makes that set, `download.py` the
 one of photos).
 `tools/convert_eval_networks.py` makes the networks that judge; the renderer of held-out drawings
-needs the extra `render`. The pictures of the report are
-in the public domain.
+needs the extra `render`. The pictures of the report are in the public domain.
 """
 
 from __future__ import annotations

@@ -3,9 +3,8 @@
     python tools/average_weights.py runs/a/style runs/b/style runs/mean/style --share 0.4
 
 Only for states of which one went on from the other, or that began with the same weights not long
-ago: others do not lie near enough. Everything but
-the generator's weights comes from the first folder; its card and pictures, which tell of other
-weights, stay behind.
+ago: others do not lie near enough. Everything but the generator's weights comes from the first
+folder; its card and pictures, which tell of other weights, stay behind.
 """
 
 from __future__ import annotations

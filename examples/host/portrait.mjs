@@ -195,7 +195,7 @@ export class Stylizer {
   /** Lay a drawn face over the canvas (changed in place), fading toward its border. */
   paste(canvas, face, [x, y, side, angle]) {
     const size = Math.ceil(side);
-    if (size < face.width) face = rounded(resize(face, size, size));
+    if (size < face.width) face = resize(face, size, size);
     const reach = (side / 2) * (Math.abs(Math.cos(angle)) + Math.abs(Math.sin(angle)));
     const [inner, outer] = this.style.facts.face_crop.fade;
     const [x0, x1] = [Math.max(0, Math.floor(x - reach)), Math.min(canvas.width, Math.ceil(x + reach))];

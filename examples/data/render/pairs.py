@@ -77,8 +77,9 @@ def _behind(s: Sketch, drawing: np.ndarray) -> Map:
     for wider in (1, 3, 9):
         near = blur(seen, wider * sigma)
         weight = blur(free, wider * sigma).reshape(free.shape)
-        behind += (1 - share) * near / np.maximum(weight, 1e-4) * np.clip(weight * 4, 0, 1)
-        share += (1 - share) * np.clip(weight * 4, 0, 1)
+        added = (1 - share) * np.clip(weight * 4, 0, 1)
+        behind += added * near / np.maximum(weight, 1e-4)
+        share += added
     mean = seen.sum((0, 1)) / max(float(free.sum()), 1.0)
     filled: Map = (behind + (1 - share) * mean).astype(np.float32)
     return filled
