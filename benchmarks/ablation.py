@@ -7,9 +7,10 @@ trains and evaluates what is not finished yet in `--work`, one run after another
 the recipe of its style in `benchmarks/recipes`, else in `examples/configs`, the variant's changes
 apart: the styles that start from `animation` start there with all networks. `--warmup` is for a
 recipe that starts from nothing: all runs of a seed go on from one warm-up then, networks that
-repeat photos, before any example is seen. `--held_out` is measured on: by default portraits that no
-network saw in any training (`examples/data/photos/packages.py` makes that set, `download.py` the
-one of photos).
+repeat photos, before any example is seen. `--from_nothing` trains so, with the terms of the paper
+alone, whatever the recipe; its report is `ablation_from_nothing`. `--held_out` is measured on: by
+default portraits that no network saw in any training (`examples/data/photos/packages.py` makes that
+set, `download.py` the one of photos).
 `tools/convert_eval_networks.py` makes the networks that judge; the renderer of held-out drawings
 needs the extra `render`. The pictures of the report are in the public domain.
 """
@@ -55,6 +56,9 @@ LEFT_OUT: dict[str, Any] = {
     **{"pattern_weight": 0.0, "discriminator_colour": 0.0, "distance": 0.0},
     **{"content_weight": 3.0, "content_every": 2},
 }
+# The paper's terms and the grid term, which only knows of pixels: no network that saw a style or a
+# face before, nothing that holds the photo's content or colours, and our defaults for the rest.
+FROM_NOTHING: dict[str, Any] = {"content_weight": 0.0, "anchor_weight": 0.0}
 # What made the painted styles: noise to paint from, and strokes as the examples have them. The
 # weights are those of examples/configs/own_style.yaml.
 TEXTURE = {"texture_weight": 6.0, "noise_channels": 4}
@@ -127,6 +131,7 @@ class Settings:
     held_out_photos: int = 40
     held_out_examples: int = 48
     held_out_seed: int = 2500
+    from_nothing: bool = False
 
 
 def plan(
@@ -165,7 +170,8 @@ def prepare(work: Path, settings: Settings, styles: Sequence[str]) -> Path:
     data, known = work / "data", work / "settings.json"
     # Folders of photos may move; what was copied from them stays.
     current = {k: v for k, v in asdict(settings).items() if k not in ("photos", "held_out")}
-    if known.is_file() and json.loads(known.read_text("utf-8")) != current:
+    earlier = json.loads(known.read_text("utf-8")) if known.is_file() else current
+    if {"from_nothing": False, **earlier} != current:
         raise SystemExit(f"{work} holds runs with other settings; choose another --work.")
     data.mkdir(parents=True, exist_ok=True)
     known.write_text(json.dumps(current, indent=2), "utf-8")
@@ -231,8 +237,9 @@ def recipe(style: str) -> dict[str, Any]:
 
 def options(run: Run, work: Path, settings: Settings) -> dict[str, Any]:
     """The options of a training, without where it starts and ends."""
+    start = {"style_name": run.style, "license": "apache-2.0"}
     return {
-        **recipe(run.style),
+        **(start if settings.from_nothing else recipe(run.style)),
         "train_data_dir": str(work / "data" / run.style),
         "photo_data_dir": [str(work / "data" / "photos")],
         "max_train_samples": run.examples,
@@ -246,7 +253,7 @@ def options(run: Run, work: Path, settings: Settings) -> dict[str, Any]:
         "report_to": "none",
         "seed": run.seed,
         "cpu": not torch.cuda.is_available(),
-        **LEFT_OUT,
+        **(FROM_NOTHING if settings.from_nothing else LEFT_OUT),
         **VARIANTS[run.variant],
     }
 
@@ -338,6 +345,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--counts", nargs="+", type=int, default=[12, 25, 50, 100])
     parser.add_argument("--mixed_precision", choices=["no", "bf16", "fp16"], default="no")
+    parser.add_argument("--from_nothing", action="store_true", help="the paper's terms alone")
     parser.add_argument("--report", action="store_true", help="train nothing, only write")
     for name in ("resolution", "batch", "warmup", "steps", "held_out_photos", "held_out_examples"):
         parser.add_argument(f"--{name}", type=int, default=getattr(Settings, name))
@@ -346,7 +354,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Carry out the plan and write the report."""
-    import ablation_report
+    import ablation_files
 
     args = parse(arguments)
     chosen = {k: v for k, v in vars(args).items() if k in Settings.__dataclass_fields__}
@@ -358,7 +366,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for number, run in enumerate(runs, 1):
             print(f"{number}/{len(runs)} {run.name}", flush=True)
             carry_out(run, args.work, settings, evaluation)
-    ablation_report.write(args.work, args.out, args.plot, args.page)
+    ablation_files.write(args.work, args.out, args.plot, args.page)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
-
-from PIL import Image, ImageDraw, ImageFont
 
 from result_pages import replace_marked, table
 
@@ -49,7 +45,13 @@ _TEXTURE = (
     "the example, window by window, aligned or not."
 )
 NOT_SHOWN = "not shown"
+FROM_NOTHING = "ablation_from_nothing"
 BEGIN, END = "<!-- written by benchmarks/ablation.py -->", "<!-- end of the claims -->"
+
+
+def stem(settings: Record) -> str:
+    """Of the files of a report."""
+    return FROM_NOTHING if settings.get("from_nothing") else "ablation"
 
 
 def value(run: Record, metric: str) -> float | None:
@@ -106,12 +108,12 @@ def compared(runs: Sequence[Record], first: str = "full") -> str:
     """The table of a claim: each style and variant, then in how many pairs the first one wins."""
     titles = [title for title, _, _ in METRICS.values()]
     rows = []
-    for style in _styles(runs):
+    for style in styles_of(runs):
         for variant, title in TITLES.items():
             found = pick(runs, style=style, variant=variant)
             if found:
                 rows.append(
-                    [_words(style), title, str(len(found)), *(cell(found, m) for m in METRICS)]
+                    [words(style), title, str(len(found)), *(cell(found, m) for m in METRICS)]
                 )
     parts = [table(["style", "variant", "runs", *titles], rows, words=2)]
     rows = []
@@ -133,7 +135,7 @@ def efficiency(runs: Sequence[Record], claim: str = "efficiency") -> str:
     """The tables of data efficiency."""
     aligned, unaligned = ALIGNED_OR_NOT[claim]
     counts = sorted({run["examples"] for run in runs})
-    names = " and ".join(_words(style) for style in _styles(runs))
+    names = " and ".join(words(style) for style in styles_of(runs))
     titles = [title for title, _, _ in METRICS.values()]
     rows = []
     for count in counts:
@@ -167,16 +169,14 @@ def render(record: Record) -> str:
     failed = [
         f"{run['style']}, {run['variant']}: {run['failed']}" for run in runs if "failed" in run
     ]
+    title = "Ablation from nothing" if stem(settings) == FROM_NOTHING else "Ablation"
     lines = [
-        "# Ablation",
+        f"# {title}",
         "<!-- Written by benchmarks/ablation.py; a test compares it with ablation.json. -->",
         "<!-- not run: trains for hours -->\n```bash\npython examples/data/photos/download.py\n"
         "python examples/data/photos/packages.py\npython benchmarks/ablation.py "
-        f"--resolution {side} --batch {batch} --steps {steps} "
-        f"--mixed_precision {settings['mixed_precision']}\n```",
-        f"**Short: {steps} adversarial steps at {side} px, batch {batch}.** {_beginning(settings)} "
-        "These numbers say what the parts do in the first steps towards a new style, which are "
-        "the ones that a user waits for, and nothing certain about longer trainings.",
+        f"{_command(record)}\n```",
+        f"**Short: {steps} adversarial steps at {side} px, batch {batch}.** {_beginning(settings)}",
         f"Seeds: {seeds}. Machine: {machines}. Measured on {settings['held_out_photos']} portraits "
         "that none of the networks saw in any training, and against "
         f"{settings['held_out_examples']} held-out drawings of the style. "
@@ -187,8 +187,11 @@ def render(record: Record) -> str:
         "[What the metrics are](../docs/evaluation.md).",
     ]
     for said in (_distances, _pairs):
-        lines += [text for style in _styles(runs) if (text := said(pick(runs, style=style)))]
-    lines += sections(runs, sheet="ablation.jpg", plot="../docs/assets/data_efficiency.png")
+        lines += [text for style in styles_of(runs) if (text := said(pick(runs, style=style)))]
+    plot = f"{FROM_NOTHING}.png"
+    if stem(settings) != FROM_NOTHING:
+        plot = "../docs/assets/data_efficiency.png"
+    lines += sections(runs, sheet=f"{stem(settings)}.jpg", plot=plot)
     if failed:
         lines += ["## Runs that diverged", "\n".join(f"- {line}" for line in failed)]
     return "\n\n".join(lines) + "\n"
@@ -234,19 +237,44 @@ def gallery(page: str, record: Record) -> str:
     return replace_marked(page, BEGIN, END, "\n\n".join(lines).replace("## ", "### "))
 
 
+def _command(record: Record) -> str:
+    """The options of the script that made the runs."""
+    settings, runs = record["settings"], record["runs"]
+    chosen = {key: settings[key] for key in ("resolution", "batch", "steps", "mixed_precision")}
+    options = [f"--{key} {value}" for key, value in chosen.items()]
+    if stem(settings) == FROM_NOTHING:
+        counts = sorted({run["examples"] for run in runs})
+        options += [f"--from_nothing --warmup {settings['warmup']} --claims efficiency"]
+        options += ["--counts", *map(str, counts)]
+    return " ".join(options)
+
+
 def _beginning(settings: Record) -> str:
-    """Where the runs start from, in a sentence."""
+    """Where the runs start from, and what that lets them say."""
+    if stem(settings) == FROM_NOTHING:
+        return (
+            f"All runs of a seed follow one warm-up of {settings['warmup']} steps, in which new "
+            "networks learn to repeat photos: nothing here saw a face, a style or an alignment "
+            "before. The losses are those of the paper (adversarial, cycle, deformation "
+            "invariance) and the grid term, which knows of pixels only; nothing else holds the "
+            "photo's content or colours. Only the variant's options differ. Small and short: "
+            "sketches, not drawings that anyone would use."
+        )
+    short = (
+        "These numbers say what the parts do in the first steps towards a new style, which are "
+        "the ones that a user waits for, and nothing certain about longer trainings."
+    )
     if settings["warmup"]:
         return (
             f"They follow a warm-up of {settings['warmup']} steps that all runs of a seed share, "
-            "in which the networks learn to repeat photos."
+            f"in which the networks learn to repeat photos. {short}"
         )
     return (
         "Each run is a recipe of `benchmarks/recipes`, an earlier one of the bundled style, which "
         "starts from the networks of `animation`: generator, way back and discriminators, whose "
         "own training was aligned. The pattern and evenness terms, judging without colour and "
         "distance are left out, texture and noise too where they are not named. Only the "
-        "variant's options differ."
+        f"variant's options differ. {short}"
     )
 
 
@@ -259,7 +287,7 @@ def _distances(runs: Sequence[Record]) -> str:
     photos, halves = known[0]["photos"], known[0]["halves of the examples"]
     best = min(found for run in runs if (found := value(run, kid)) is not None)
     text = (
-        f"KID x 1000 to {_words(runs[0]['style'])}: photos undrawn {1000 * photos:.1f}, one half "
+        f"KID x 1000 to {words(runs[0]['style'])}: photos undrawn {1000 * photos:.1f}, one half "
         f"of the held-out drawings to the other {1000 * halves:.1f}, the best run {1000 * best:.1f}"
     )
     return text + (
@@ -279,7 +307,7 @@ def _pairs(runs: Sequence[Record]) -> str:
         best = max(values) if METRICS[metric][2] else min(values)
         found.append(f"{METRICS[metric][0][:-2]} {photos:.2f}, the best run {best:.2f}")
     return (
-        f"The right drawing, {_words(runs[0]['style'])}: the renderer of the examples makes a "
+        f"The right drawing, {words(runs[0]['style'])}: the renderer of the examples makes a "
         "smoothly lit picture and a drawing of the same person, in register "
         "(`examples/data/render/pairs.py`); the networks draw the picture. Undrawn: "
         f"{'; '.join(found)}. Computer graphics are near to drawings from the start: compare runs "
@@ -287,104 +315,13 @@ def _pairs(runs: Sequence[Record]) -> str:
     )
 
 
-def _styles(runs: Iterable[Record]) -> list[str]:
+def styles_of(runs: Iterable[Record]) -> list[str]:
     return sorted({run["style"] for run in runs})
 
 
-def _words(style: str) -> str:
+def words(style: str) -> str:
     return style.replace("_", " ")
 
 
-def sheet(work: Path, runs: Sequence[Record], target: Path, *, tile: int = 224) -> None:
-    """The portraits that may be shown, drawn by each run of the first seed; styles across."""
-    done = pick(runs, seed=min(run["seed"] for run in pick(runs)))
-    styles = _styles(done)
-    rows = {_label(run): {} for run in sorted(done, key=lambda run: _order(run)[1:])}
-    for run in done:
-        name = f"{run['style']}-{run['variant']}-{run['examples']}-s{run['seed']}.png"
-        rows[_label(run)][run["style"]] = work / "results" / name
-    cells = {"photo": dict.fromkeys(styles, work / "portraits.png"), **rows}
-    with Image.open(work / "portraits.png") as photos:
-        width = tile * photos.width // photos.height
-    head = 30
-    page = Image.new("RGB", (200 + width * len(styles), head + tile * len(cells)), "white")
-    pen, font = ImageDraw.Draw(page), ImageFont.load_default(15)
-    for column, style in enumerate(styles):
-        pen.text((204 + width * column, 6), _words(style), fill="black", font=font)
-    for row, (label, pictures) in enumerate(cells.items()):
-        top = head + row * tile
-        pen.multiline_text((8, top + tile // 2 - 18), label, fill="black", font=font)
-        for style, path in pictures.items():
-            with Image.open(path) as picture:
-                small = picture.convert("RGB").resize((width, tile), Image.Resampling.LANCZOS)
-            page.paste(small, (200 + width * styles.index(style), top))
-    page.save(target, quality=88)
-
-
-def _label(run: Record) -> str:
-    return f"{TITLES[run['variant']]}\n{run['examples']} examples"
-
-
-def _order(run: Record) -> tuple[str, int, int, int]:
+def order(run: Record) -> tuple[str, int, int, int]:
     return run["style"], list(TITLES).index(run["variant"]), -run["examples"], run["seed"]
-
-
-def curve(runs: Sequence[Record], target: Path, note: str) -> None:
-    """Plot metrics over the number of examples, with and without alignment."""
-    from matplotlib.figure import Figure
-
-    shown = ("kid_mobilenet_v2", "identity_cosine_sface", "landmark_error")
-    figure = Figure(figsize=(10, 3.4), layout="constrained")
-    pairs = with_fewer(pick(runs)) or pick(runs)
-    counts = sorted({run["examples"] for run in pairs})
-    for axes, metric in zip(figure.subplots(1, len(shown)), shown, strict=True):
-        title, factor, _ = METRICS[metric]
-        for variant, label, color in (
-            ("full", "aligned", "#1b6ca8"),
-            ("no_alignment", "not aligned", "#c8553d"),
-        ):
-            means: list[tuple[int, float]] = []
-            for count in counts:
-                found = pick(pairs, variant=variant, examples=count)
-                values = [factor * v for run in found if (v := value(run, metric)) is not None]
-                axes.plot([count] * len(values), values, "o", color=color, alpha=0.35, ms=4)
-                if values:
-                    means.append((count, sum(values) / len(values)))
-            axes.plot(*zip(*means, strict=True), "-", color=color, label=label) if means else None
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(counts, [str(count) for count in counts])
-        axes.minorticks_off()
-        axes.set_xlabel("examples")
-        axes.set_title(
-            title.replace("↓", "(less is better)").replace("↑", "(more is better)"), size=9
-        )
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].legend(frameon=False)
-    figure.suptitle(note, size=9, color="0.4")
-    figure.savefig(target, dpi=110)
-
-
-def write(work: Path, out: Path, plot: Path, page: Path) -> None:
-    """Collect the results of a work folder and write everything about them.
-
-    Args:
-        work: where the runs are.
-        out: folder of the report and its picture.
-        plot: file of the data-efficiency curve.
-        page: Markdown file with marks, between which the tables go.
-    """
-    files = sorted((work / "results").glob("*.json"))
-    runs = sorted((json.loads(file.read_text("utf-8")) for file in files), key=_order)
-    if not runs:
-        raise SystemExit(f"No run in {work} is finished.")
-    settings = json.loads((work / "settings.json").read_text("utf-8"))
-    record = {"settings": settings, "runs": runs}
-    (out / "ablation.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-    (out / "ablation.md").write_text(render(record), "utf-8")
-    page.write_text(gallery(page.read_text("utf-8"), record), "utf-8")
-    if pick(runs):
-        sheet(work, runs, out / "ablation.jpg")
-        side, steps = settings["resolution"], settings["steps"]
-        seeds = len({run["seed"] for run in runs})
-        note = f"{side} px, {steps} steps; points: seeds, {seeds} at most; lines: their mean"
-        curve(runs, plot, note)

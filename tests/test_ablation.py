@@ -77,6 +77,22 @@ class TestPlan:
         assert "contrast_weight" in changed["cut_type"]
         assert {name for names in ablation.CLAIMS.values() for name in names} <= {"full", *changed}
 
+    def test_from_nothing_only_the_terms_of_the_paper_are_left(
+        self, ablation: Any, tmp_path: Path
+    ) -> None:
+        settings = ablation.Settings(("photos",), ("held_out",), warmup=5, from_nothing=True)
+        for name in ("full", "no_alignment"):
+            run = ablation.Run("watercolor", name, 12, 3)
+            chosen = TrainingArguments(**ablation.options(run, tmp_path, settings))
+            assert chosen.pretrained_model_name_or_path is chosen.training_networks is None
+            assert (chosen.reconstruction_steps, chosen.resolution) == (5, settings.resolution)
+            kept = {key: value for key, value in chosen.loss_weights().items() if value}
+            assert kept.keys() == {
+                *("global_adversarial", "local_adversarial", "unaligned_adversarial"),
+                *("cycle", "invariance", "grid"),
+            }
+            assert chosen.pixel_alignment == (name == "full")
+
 
 def test_copies_add_up(ablation: Any, tmp_path: Path) -> None:
     for name in ("some", "more"):
