@@ -41,7 +41,7 @@ from tps_portrait.hub.cards import Collection, StyleFacts, hardware_name, write_
 from tps_portrait.hub.facts import Sample, history_from
 from tps_portrait.hub.listing import base_of
 from tps_portrait.hub.styles import locate_style
-from tps_portrait.training import batches, checkpoint, data, networks, step, tracking
+from tps_portrait.training import batches, brush, checkpoint, data, networks, step, tracking
 from tps_portrait.training.arguments import TrainingArguments, parse_training_arguments
 from tps_portrait.training.augment import DiscriminatorAugmentation, PhotoAugmentation
 from tps_portrait.training.content import ContentNetwork
@@ -176,6 +176,12 @@ def train(args: TrainingArguments) -> None:
         generator=torch.Generator().manual_seed(args.seed),
     )
     nets = make_networks(args, examples)
+    if args.brush_steps and resumed is None:
+        nets.generator.to(accelerator.device)
+        precision = torch.bfloat16 if args.mixed_precision == "bf16" else None
+        brush.lay_brush_marks(
+            nets.generator, photos.images, args.brush_steps, seed=args.seed, precision=precision
+        )
     base = base_of(args.pretrained_model_name_or_path)
     if accelerator.device.type == "cpu":
         for net in (nets.generator, nets.inverse, nets.discriminator):

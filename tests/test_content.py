@@ -76,3 +76,15 @@ class TestContentLoss:
         assert value > 0
         assert drawn.grad is not None
         assert drawn.grad[..., :32, :32].abs().sum() > 0
+
+    def test_what_is_finer_than_the_pooling_costs_nothing(
+        self, network: ContentNetwork, pictures: Tensor
+    ) -> None:
+        marks = torch.tensor([[0.2, -0.2], [-0.2, 0.2]]).kron(torch.ones(2, 2)).tile(16, 16)
+        assert marks.shape == pictures.shape[-2:]
+        costs = [
+            content_loss(network, pictures + marks, pictures, {}, {}, pooling).item()
+            for pooling in (2, 4)
+        ]
+        assert costs[0] > 0.01
+        assert costs[1] < 1e-4

@@ -19,7 +19,7 @@ from tps_portrait import (
     TPSAlignerConfig,
     TrainingDivergedError,
 )
-from tps_portrait.training.arguments import LossWeights, TrainingArguments
+from tps_portrait.training.arguments import TrainingArguments
 from tps_portrait.training.augment import DiscriminatorAugmentation
 from tps_portrait.training.content import ContentNetwork
 from tps_portrait.training.data import load_faces, to_float
@@ -36,6 +36,7 @@ from tps_portrait.training.step import (
     reconstruction_terms,
     weighted_sum,
 )
+from tps_portrait.training.weights import LossWeights
 
 OFF = {item.name: 0.0 for item in fields(LossWeights)}
 ALL_G = {

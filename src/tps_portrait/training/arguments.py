@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..errors import ConfigError
+from .weights import LossWeights, option
 
 _Schedule = Literal[
     "constant",
@@ -22,156 +23,121 @@ _Schedule = Literal[
 ]
 
 
-def _option(default: Any, text: str, **kwargs: Any) -> Any:
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata={"help": text}, **kwargs)
-    return field(default=default, metadata={"help": text}, **kwargs)
-
-
-@dataclass
-class LossWeights:
-    """Weight of each loss; 0 switches a term off, and what only it needs is not computed."""
-
-    global_adversarial_weight: float = _option(1.5, "Whole picture against aligned examples.")
-    local_adversarial_weight: float = _option(2.0, "Eyes, nose, mouth against aligned examples.")
-    unaligned_adversarial_weight: float = _option(
-        0.5, "Photo drawn in the example's geometry (feature warp) against untouched examples."
-    )
-    cycle_weight: float = _option(2.0, "Geometry-aware cycle, both ways.")
-    invariance_weight: float = _option(2.0, "Deformation invariance G(W(x)) = W(G(x)).")
-    anchor_weight: float = _option(
-        8.0, "Colour of large areas, and more finely of eyes, nose, mouth, stays that of the photo."
-    )
-    evenness_weight: float = _option(0.0, "No halos, smears, blotches where the photo is even.")
-    grid_weight: float = _option(20.0, "No checkerboards or stripes tied to the pixel grid.")
-    content_weight: float = _option(
-        0.0, "Content of the photo stays readable; needs --content_network."
-    )
-    contrast_weight: float = _option(
-        0.0, "CUT's PatchNCE: a place of the drawing tells of that place of the photo."
-    )
-    pattern_weight: float = _option(
-        0.0,
-        "Lights and darks of eyes and mouth lie as in aligned examples, which then look where "
-        "the photo looks; needs local alignment.",
-    )
-    texture_weight: float = _option(
-        0.0,
-        "Strokes, washes and grain as aligned examples have them in the same place; needs "
-        "--content_network.",
-    )
-    r1_weight: float = _option(0.0, "R1 gradient penalty on real examples.")
-
-
 @dataclass
 class TrainingArguments(LossWeights):
     """Options of a training run; the names are those of the diffusers scripts where one exists."""
 
-    config: str | None = _option(None, "YAML file with any of these options; flags override it.")
-    dataset_name: str | None = _option(None, "Style pictures: a `datasets` id on the Hub.")
-    dataset_config_name: str | None = _option(None, "Configuration of that dataset.")
-    train_data_dir: str | None = _option(None, "Style pictures: a local folder.")
-    photo_data_dir: list[str] = _option([], "Photos: one or more local folders.")
-    photo_dataset_name: str | None = _option(None, "Photos: a `datasets` id on the Hub.")
-    validation_data_dir: str | None = _option(
+    config: str | None = option(None, "YAML file with any of these options; flags override it.")
+    dataset_name: str | None = option(None, "Style pictures: a `datasets` id on the Hub.")
+    dataset_config_name: str | None = option(None, "Configuration of that dataset.")
+    train_data_dir: str | None = option(None, "Style pictures: a local folder.")
+    photo_data_dir: list[str] = option([], "Photos: one or more local folders.")
+    photo_dataset_name: str | None = option(None, "Photos: a `datasets` id on the Hub.")
+    validation_data_dir: str | None = option(
         None, "Photos to draw in the sample grids; the first training photos if not given."
     )
-    image_column: str = _option("image", "Column of the pictures.")
-    landmarks_column: str = _option(
+    image_column: str = option("image", "Column of the pictures.")
+    landmarks_column: str = option(
         "landmarks",
         "Column of the 68 landmarks, in [-1, 1]. Where a set has none, faces are detected.",
     )
-    max_train_samples: int | None = _option(None, "Use only the first N style pictures.")
-    output_dir: str = _option("runs/style", "Where checkpoints, samples and the style are written.")
-    style_name: str | None = _option(None, "Name of the style; the output folder's if not given.")
-    license: str = _option("other", "Licence of the trained style, for its card.")
-    pretrained_model_name_or_path: str | None = _option(
+    max_train_samples: int | None = option(None, "Use only the first N style pictures.")
+    output_dir: str = option("runs/style", "Where checkpoints, samples and the style are written.")
+    style_name: str | None = option(None, "Name of the style; the output folder's if not given.")
+    license: str = option("other", "Licence of the trained style, for its card.")
+    pretrained_model_name_or_path: str | None = option(
         None, "Start from this style's generator (folder, bundled name or Hub id)."
     )
-    noise_channels: int | None = _option(
+    noise_channels: int | None = option(
         None,
         "Channels of fixed noise in the generator, from which strokes and grain grow (4: grain, 6: "
         "brush marks, too, 0 for a flat style); if not given, as the start has it.",
     )
-    training_networks: str | None = _option(
+    training_networks: str | None = option(
         None,
         "Start with the discriminators and the way back in this folder: 'networks' in the "
         "output_dir of an earlier training.",
     )
-    anchor_luma: float = _option(0.5, "Share of brightness in the anchor.")
-    anchor_chroma: float = _option(
+    anchor_luma: float = option(0.5, "Share of brightness in the anchor.")
+    anchor_chroma: float = option(
         1.0,
         "Share of colour in the anchor; 0 for a style without colours: contents are compared "
         "in grey then.",
     )
-    content_network: str | None = _option(
+    content_network: str | None = option(
         None, "Weights (safetensors) of the network that compares contents and textures."
     )
-    resolution: int = _option(256, "Side of the training pictures, in pixels.")
-    train_batch_size: int = _option(4, "Photos per step and device.")
-    max_train_steps: int = _option(4000, "Optimiser steps.")
-    reconstruction_steps: int = _option(
+    resolution: int = option(256, "Side of the training pictures, in pixels.")
+    train_batch_size: int = option(4, "Photos per step and device.")
+    max_train_steps: int = option(4000, "Optimiser steps.")
+    reconstruction_steps: int = option(
         200, "Steps at the start in which G only learns to repeat a smoothed photo."
     )
-    learning_rate: float = _option(4e-4, "Learning rate of the generators.")
-    discriminator_learning_rate: float = _option(1e-3, "Learning rate of the discriminators.")
-    adam_beta1: float = _option(0.5, "First Adam moment.")
-    adam_beta2: float = _option(0.99, "Second Adam moment.")
-    lr_scheduler: _Schedule = _option("constant", "Schedule of learning rates, as in diffusers.")
-    lr_warmup_steps: int = _option(0, "Steps of linear warm-up of the learning rate.")
-    gradient_accumulation_steps: int = _option(1, "Micro-batches per optimiser step.")
-    max_grad_norm: float = _option(10.0, "Gradients are clipped to this norm.")
-    mixed_precision: Literal["no", "fp16", "bf16"] = _option("no", "Arithmetic of the networks.")
-    ema_decay: float = _option(0.995, "Decay of the averaged generator that is shipped.")
-    pair_fraction: float = _option(
+    brush_steps: int = option(
+        0, "Steps before the first in which G only learns to lay brush marks over what it draws."
+    )
+    learning_rate: float = option(4e-4, "Learning rate of the generators.")
+    discriminator_learning_rate: float = option(1e-3, "Learning rate of the discriminators.")
+    adam_beta1: float = option(0.5, "First Adam moment.")
+    adam_beta2: float = option(0.99, "Second Adam moment.")
+    lr_scheduler: _Schedule = option("constant", "Schedule of learning rates, as in diffusers.")
+    lr_warmup_steps: int = option(0, "Steps of linear warm-up of the learning rate.")
+    gradient_accumulation_steps: int = option(1, "Micro-batches per optimiser step.")
+    max_grad_norm: float = option(10.0, "Gradients are clipped to this norm.")
+    mixed_precision: Literal["no", "fp16", "bf16"] = option("no", "Arithmetic of the networks.")
+    ema_decay: float = option(0.995, "Decay of the averaged generator that is shipped.")
+    pair_fraction: float = option(
         0.3, "For each photo, only this share of the examples, those bent least, is paired with it."
     )
-    photo_augmentation: float = _option(1.0, "Strength of the augmentation of photos, 0 to 1.")
-    discriminator_augmentation: float = _option(
+    photo_augmentation: float = option(1.0, "Strength of the augmentation of photos, 0 to 1.")
+    discriminator_augmentation: float = option(
         0.5, "Probability of each augmentation of what the discriminators see."
     )
-    discriminator_colour: float = _option(
+    discriminator_colour: float = option(
         0.0,
         "Probability that the discriminators see other hues and saturations, so that the photo's "
         "colours may stay; 0 where the palette belongs to the style.",
     )
-    distance: float = _option(
+    distance: float = option(
         0.0,
         "Probability that the people of a batch stand farther off, as in a frame; photos without "
         "a matte hang there as pictures.",
     )
-    pixel_alignment: bool = _option(
+    pixel_alignment: bool = option(
         True, "Whole pictures are compared with aligned examples; without, with untouched ones."
     )
-    local_alignment: bool = _option(
+    local_alignment: bool = option(
         True, "Eyes, nose and mouth are compared with aligned ones; without, with cut-out ones."
     )
-    feature_alignment: bool = _option(
+    feature_alignment: bool = option(
         True, "Features are warped for the unaligned and cycle terms; without, the cycle is plain."
     )
-    unaligned_every: int = _option(3, "Compute the unaligned and cycle terms every N steps.")
-    invariance_every: int = _option(3, "Compute the deformation term every N steps.")
-    content_every: int = _option(2, "Compute the content term every N steps.")
-    texture_every: int = _option(1, "Compute the texture term every N steps.")
-    checkpointing_steps: int = _option(500, "Write a checkpoint every N steps.")
-    checkpoints_total_limit: int | None = _option(2, "Keep at most this many checkpoints.")
-    resume_from_checkpoint: str | None = _option(
+    unaligned_every: int = option(3, "Compute the unaligned and cycle terms every N steps.")
+    invariance_every: int = option(3, "Compute the deformation term every N steps.")
+    content_every: int = option(2, "Compute the content term every N steps.")
+    content_pooling: int = option(
+        2, "Contents of whole pictures are compared at 1/N of the size; 4 leaves strokes free."
+    )
+    texture_every: int = option(1, "Compute the texture term every N steps.")
+    checkpointing_steps: int = option(500, "Write a checkpoint every N steps.")
+    checkpoints_total_limit: int | None = option(2, "Keep at most this many checkpoints.")
+    resume_from_checkpoint: str | None = option(
         None, "A checkpoint folder, its name, or `latest`. Open only checkpoints that you trust."
     )
-    validation_steps: int = _option(250, "Write a sample grid every N steps.")
-    report_to: Literal["jsonl", "tensorboard", "all", "none"] = _option(
+    validation_steps: int = option(250, "Write a sample grid every N steps.")
+    report_to: Literal["jsonl", "tensorboard", "all", "none"] = option(
         "jsonl", "Where losses go: losses.jsonl, TensorBoard, both, or nowhere."
     )
-    logging_steps: int = _option(10, "Log the losses every N steps.")
-    dataloader_num_workers: int = _option(0, "Worker processes that load pictures.")
-    seed: int = _option(0, "Seed of everything random.")
-    cpu: bool = _option(False, "Train on the CPU even where there is a GPU.")
-    calibration_photos: int = _option(
+    logging_steps: int = option(10, "Log the losses every N steps.")
+    dataloader_num_workers: int = option(0, "Worker processes that load pictures.")
+    seed: int = option(0, "Seed of everything random.")
+    cpu: bool = option(False, "Train on the CPU even where there is a GPU.")
+    calibration_photos: int = option(
         8, "Photos that go into the style for int8, if their licence lets them; 0 for none."
     )
-    push_to_hub: bool = _option(False, "Upload the finished style.")
-    hub_model_id: str | None = _option(None, "Repository to upload to.")
-    hub_token: str | None = _option(None, "Token for the upload.")
+    push_to_hub: bool = option(False, "Upload the finished style.")
+    hub_model_id: str | None = option(None, "Repository to upload to.")
+    hub_token: str | None = option(None, "Token for the upload.")
 
     def __post_init__(self) -> None:
         """Check the options.
@@ -272,7 +238,9 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("max_train_samples", "logging_steps"), 1, math.inf),
     (("noise_channels",), 0, 6),
     (("calibration_photos",), 0, 8),
-    (("reconstruction_steps", "lr_warmup_steps", "dataloader_num_workers"), 0, math.inf),
+    (("content_pooling",), 1, 8),
+    (("reconstruction_steps", "brush_steps", "lr_warmup_steps"), 0, math.inf),
+    (("dataloader_num_workers",), 0, math.inf),
     (tuple(item.name for item in fields(LossWeights)), 0, math.inf),
     (("photo_augmentation", "discriminator_augmentation"), 0, 1),
     (("discriminator_colour", "distance"), 0, 1),

@@ -100,8 +100,9 @@ def content_loss(
     photo: Tensor,
     drawn_regions: Mapping[str, Tensor],
     photo_regions: Mapping[str, Tensor],
+    pooling: int = 2,
 ) -> Tensor:
-    """Relative L1 between features of photo and drawing: whole at half the size, regions in full.
+    """Relative L1 between features of photo and drawing: whole in small, regions in full.
 
     The regions count twice.
 
@@ -111,11 +112,13 @@ def content_loss(
         photo: `(B, 3, H, W)` in [-1, 1].
         drawn_regions: crops of `drawn`, `(B, 3, s, s)` by name; may be empty.
         photo_regions: the same crops of `photo`.
+        pooling: whole pictures are averaged over so many pixels a side first. What is finer costs
+            nothing: neither the photo's own detail that is lost, nor a brush stroke that is added.
 
     Returns:
         Scalar; 0 for the photo itself, near 1 for another picture, near 3 with regions.
     """
-    pairs = [(1.0, F.avg_pool2d(drawn, 2), F.avg_pool2d(photo, 2))]
+    pairs = [(1.0, F.avg_pool2d(drawn, pooling), F.avg_pool2d(photo, pooling))]
     if drawn_regions:
         names = list(drawn_regions)
         pairs.append(

@@ -260,7 +260,9 @@ def generator_terms(
         if example is not None and visible is not None:
             terms["texture"] = texture_loss(nets.content, drawings.drawn, example, visible)
     if nets.content is not None and drawings.compare_content:
-        terms["content"] = content_loss(nets.content, drawings.drawn, reference, crops, seen)
+        terms["content"] = content_loss(
+            nets.content, drawings.drawn, reference, crops, seen, args.content_pooling
+        )
     return terms
 
 

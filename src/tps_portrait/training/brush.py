@@ -1,0 +1,95 @@
+"""The first brush marks: a generator learns to show the marks of its noise in what it draws.
+
+Not in arXiv 2211.15549. A generator that starts from another style has no use for new noise yet.
+The adversarial and texture terms find it, but make thin dark lines of it first, which cost little
+beside hair and wrinkles; those stay. A generator that was shown broad marks for a minute keeps
+them, and the terms change their tone, width and colour to those of the style.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ..errors import ConfigError
+from ..models.generator import StyleGenerator
+from .data import to_float
+
+logger = logging.getLogger(__name__)
+
+# Channels of the noise that are marks: the tone of each, and the position across it.
+_TONE, _ACROSS = 4, 5
+# What a standard deviation of them changes, of 2.
+_CONTRASTS = (0.08, 0.025)
+# Learning rate of the first step and of the last.
+_RATES = (6e-4, 5e-5)
+
+
+def lay_brush_marks(
+    generator: StyleGenerator,
+    images: Tensor,
+    steps: int,
+    *,
+    seed: int = 0,
+    precision: torch.dtype | None = None,
+) -> float:
+    """Teach a generator, in place, to draw what it draws now with brush marks over it.
+
+    Args:
+        generator: with six channels of noise.
+        images: photos, `(N, 3, H, W)` uint8, H and W multiples of 32; any colours are made of them.
+        steps: of one photo each.
+        seed: of the order of photos and of their colours.
+        precision: dtype of autocast; none where it is not given.
+
+    Returns:
+        Mean absolute difference from that, in [0, 2], over the last tenth of the steps.
+
+    Raises:
+        ConfigError: the generator's noise has no brush marks.
+    """
+    if generator.config.noise_channels <= _ACROSS:
+        raise ConfigError(
+            f"brush_steps needs the brush marks of 6 channels of noise; the generator has "
+            f"{generator.config.noise_channels}. Give --noise_channels 6, or --brush_steps 0."
+        )
+    device = generator.noise.device
+    start = copy.deepcopy(generator).eval().requires_grad_(False)
+    with torch.no_grad():
+        noise = generator.tiled_noise((images.shape[-2] // 4, images.shape[-1] // 4)).float()
+        wide = F.interpolate(noise, scale_factor=4, mode="bilinear", align_corners=False)
+        marks = _CONTRASTS[0] * wide[:, _TONE] + _CONTRASTS[1] * wide[:, _ACROSS]
+    random = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(generator.parameters(), betas=(0.5, 0.99))
+    losses = []
+    for step in tqdm(range(steps), desc="brush marks"):
+        rate = _RATES[0] + (_RATES[1] - _RATES[0]) * step / steps
+        optimizer.param_groups[0]["lr"] = rate
+        index = int(torch.randint(len(images), (), generator=random))
+        photo = _recoloured(to_float(images[index : index + 1]), random).to(device)
+        with torch.no_grad():
+            wanted = (start(photo) + marks[:, None]).clamp(-1, 1)
+        with torch.autocast(device.type, precision, enabled=precision is not None):
+            drawn = generator(photo)
+        loss = F.l1_loss(drawn.float(), wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    optimizer.zero_grad()
+    last = losses[-max(1, steps // 10) :]
+    value = sum(last) / len(last)
+    logger.info("Brush marks: off by %.3f after %d steps", value, steps)
+    return value
+
+
+def _recoloured(photo: Tensor, random: torch.Generator) -> Tensor:
+    """A photo in other colours: marks belong on walls of every colour, which photos lack."""
+    gain = 0.7 + 0.6 * torch.rand(1, 3, 1, 1, generator=random)
+    shift = 0.4 * (torch.rand(1, 3, 1, 1, generator=random) - 0.5)
+    return (photo * gain + shift).clamp(-1, 1)

@@ -1,0 +1,68 @@
+"""The first brush marks: what a generator learns of its noise before the training."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from tps_portrait import ConfigError, StyleGenerator, StyleGeneratorConfig
+from tps_portrait.training.brush import lay_brush_marks
+
+
+def new_generator(noise_channels: int) -> StyleGenerator:
+    torch.manual_seed(0)
+    config = StyleGeneratorConfig(
+        channels=(16, 16, 16, 16),
+        head_channels=16,
+        detail_channels=(8, 8),
+        noise_channels=noise_channels,
+    )
+    return StyleGenerator(config)
+
+
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    """Flat pictures of four greys, 64 px a side."""
+    tones = torch.tensor([60, 110, 150, 200], dtype=torch.uint8)
+    return tones.view(4, 1, 1, 1).expand(4, 3, 64, 64)
+
+
+def seen_marks(generator: StyleGenerator) -> float:
+    """Correlation of the tones of the marks with what other noise changes in a drawing."""
+    photo = torch.zeros(1, 3, 64, 64)
+    noise = generator.tiled_noise((16, 16))
+    silent = noise.clone()
+    silent[:, 4:] = 0
+    with torch.no_grad():
+        change = generator(photo) - generator(photo, noise=silent)
+    small = torch.nn.functional.avg_pool2d(change.mean(1, keepdim=True), 4)
+    pair = torch.stack([small.flatten(), noise[:, 4].flatten()])
+    return torch.corrcoef(pair)[0, 1].item()
+
+
+def test_marks_of_the_noise_are_drawn(images: torch.Tensor) -> None:
+    generator = new_generator(6)
+    before = copy.deepcopy(generator)
+    first = lay_brush_marks(copy.deepcopy(generator), images, 1)
+    assert lay_brush_marks(generator, images, 500) < 0.8 * first
+    assert seen_marks(before) < 0.1
+    assert seen_marks(generator) > 0.4
+    assert all(p.requires_grad and p.grad is None for p in generator.parameters())
+    assert torch.equal(generator.noise, before.noise)
+
+
+def test_the_seed_decides(images: torch.Tensor) -> None:
+    results = []
+    for seed in (3, 3, 4):
+        generator = new_generator(6)
+        lay_brush_marks(generator, images, 3, seed=seed)
+        results.append(torch.cat([p.detach().flatten() for p in generator.parameters()]))
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+
+
+def test_noise_without_marks_is_refused(images: torch.Tensor) -> None:
+    with pytest.raises(ConfigError, match="--noise_channels 6"):
+        lay_brush_marks(new_generator(4), images, 3)
