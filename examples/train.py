@@ -176,11 +176,12 @@ def train(args: TrainingArguments) -> None:
         generator=torch.Generator().manual_seed(args.seed),
     )
     nets = make_networks(args, examples)
+    progress, started = checkpoint.Progress(), time.monotonic()
     if args.brush_steps and resumed is None:
         nets.generator.to(accelerator.device)
         precision = torch.bfloat16 if args.mixed_precision == "bf16" else None
         brush.lay_brush_marks(
-            nets.generator, photos.images, args.brush_steps, seed=args.seed, precision=precision
+            nets.generator, photos, args.brush_steps, seed=args.seed, precision=precision
         )
     base = base_of(args.pretrained_model_name_or_path)
     if accelerator.device.type == "cpu":
@@ -223,7 +224,7 @@ def train(args: TrainingArguments) -> None:
     optimizer_g, optimizer_d, scheduler_g, scheduler_d, loader = accelerator.prepare(
         optimizer_g, optimizer_d, scheduler_g, scheduler_d, loader
     )
-    progress = checkpoint.Progress()
+    progress.seconds = time.monotonic() - started
     accelerator.register_for_checkpointing(ema, progress)
     accelerator.init_trackers("tps_portrait", config=args.loggable())
     if resumed is not None:

@@ -191,9 +191,14 @@ class TestTables:
         assert "CUT-type" not in parts
         assert set(ablation.VARIANTS) == set(report.TITLES)
 
-    def test_the_page_is_what_the_numbers_say(self, report: Any) -> None:
+    @pytest.mark.parametrize("name", ["ablation", "ablation_from_nothing"])
+    def test_the_page_is_what_the_numbers_say(self, report: Any, name: str) -> None:
+        record = json.loads((BENCHMARKS / f"{name}.json").read_text("utf-8"))
+        assert (BENCHMARKS / f"{name}.md").read_text("utf-8") == report.render(record)
+        assert report.stem(record["settings"]) == name
+
+    def test_the_gallery_is_what_the_numbers_say(self, report: Any) -> None:
         record = json.loads((BENCHMARKS / "ablation.json").read_text("utf-8"))
-        assert (BENCHMARKS / "ablation.md").read_text("utf-8") == report.render(record)
         page = (BENCHMARKS.parent / "docs" / "styles.md").read_text("utf-8")
         assert page == report.gallery(page, record)
 

@@ -7,8 +7,10 @@ import copy
 import pytest
 import torch
 
+from faces import EXAMPLES
 from tps_portrait import ConfigError, StyleGenerator, StyleGeneratorConfig
-from tps_portrait.training.brush import lay_brush_marks
+from tps_portrait.training.brush import beside_features, lay_brush_marks
+from tps_portrait.training.data import FaceSet, load_faces
 
 
 def new_generator(noise_channels: int) -> StyleGenerator:
@@ -23,10 +25,8 @@ def new_generator(noise_channels: int) -> StyleGenerator:
 
 
 @pytest.fixture(scope="module")
-def images() -> torch.Tensor:
-    """Flat pictures of four greys, 64 px a side."""
-    tones = torch.tensor([60, 110, 150, 200], dtype=torch.uint8)
-    return tones.view(4, 1, 1, 1).expand(4, 3, 64, 64)
+def photos() -> FaceSet:
+    return load_faces(EXAMPLES, 64, limit=4)
 
 
 def seen_marks(generator: StyleGenerator) -> float:
@@ -42,27 +42,38 @@ def seen_marks(generator: StyleGenerator) -> float:
     return torch.corrcoef(pair)[0, 1].item()
 
 
-def test_marks_of_the_noise_are_drawn(images: torch.Tensor) -> None:
+def test_marks_of_the_noise_are_drawn(photos: FaceSet) -> None:
     generator = new_generator(6)
     before = copy.deepcopy(generator)
-    first = lay_brush_marks(copy.deepcopy(generator), images, 1)
-    assert lay_brush_marks(generator, images, 500) < 0.8 * first
+    first = lay_brush_marks(copy.deepcopy(generator), photos, 1)
+    assert lay_brush_marks(generator, photos, 500) < 0.9 * first
     assert seen_marks(before) < 0.1
     assert seen_marks(generator) > 0.4
     assert all(p.requires_grad and p.grad is None for p in generator.parameters())
     assert torch.equal(generator.noise, before.noise)
 
 
-def test_the_seed_decides(images: torch.Tensor) -> None:
+def test_the_seed_decides(photos: FaceSet) -> None:
     results = []
     for seed in (3, 3, 4):
         generator = new_generator(6)
-        lay_brush_marks(generator, images, 3, seed=seed)
+        lay_brush_marks(generator, photos, 3, seed=seed)
         results.append(torch.cat([p.detach().flatten() for p in generator.parameters()]))
     assert torch.equal(results[0], results[1])
     assert not torch.equal(results[0], results[2])
 
 
-def test_noise_without_marks_is_refused(images: torch.Tensor) -> None:
+def test_noise_without_marks_is_refused(photos: FaceSet) -> None:
     with pytest.raises(ConfigError, match="--noise_channels 6"):
-        lay_brush_marks(new_generator(4), images, 3)
+        lay_brush_marks(new_generator(4), photos, 3)
+
+
+def test_features_stay_free_of_broad_marks(photos: FaceSet) -> None:
+    landmarks = photos.landmarks[0]
+    room = beside_features(landmarks, 64)
+    assert room.shape == (1, 1, 64, 64)
+    pixels = ((landmarks + 1) * 32 - 0.5).round().long().clamp(0, 63)
+    at = room[0, 0, pixels[:, 1], pixels[:, 0]]
+    assert at[36:68].max() < 0.2
+    assert room[0, 0, 0, 0] == room[0, 0, 0, -1] == 1
+    assert 0 < room.mean() < 1
