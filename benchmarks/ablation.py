@@ -360,6 +360,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = {k: v for k, v in vars(args).items() if k in Settings.__dataclass_fields__}
     settings = Settings(**chosen)
     evaluation = EvaluationOptions(networks=args.networks, samples=200, motion_photos=8, clips=0)
+    if args.from_nothing and not args.report:
+        needing = set(args.claims) - {"alignment", "efficiency"}
+        if needing or args.warmup < 1:
+            raise SystemExit(
+                "--from_nothing needs --warmup 1 or more, and --claims alignment or efficiency: "
+                "the others compare contents or textures by a trained network."
+            )
     runs = plan(args.claims, args.styles, args.seeds, args.counts)
     if not args.report:
         prepare(args.work, settings, args.styles)

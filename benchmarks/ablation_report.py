@@ -55,9 +55,16 @@ def stem(settings: Record) -> str:
 
 
 def value(run: Record, metric: str) -> float | None:
-    """A metric of a run, if it was measured."""
+    """A metric of a run, if it was measured; what shows no face does not move either."""
     found = run.get("metrics", {}).get(metric)
+    if metric == "motion_error" and broke_down(run):
+        return None
     return None if found is None else float(found["value"])
+
+
+def broke_down(run: Record) -> bool:
+    """Whether no drawing of a run shows a face that is found."""
+    return value(run, "face_found") == 0
 
 
 def pick(runs: Iterable[Record], **wanted: Any) -> list[Record]:
@@ -192,6 +199,14 @@ def render(record: Record) -> str:
     if stem(settings) != FROM_NOTHING:
         plot = "../docs/assets/data_efficiency.png"
     lines += sections(runs, sheet=f"{stem(settings)}.jpg", plot=plot)
+    if broken := [run for run in runs if broke_down(run)]:
+        told = [
+            f"- {words(run['style'])}, {TITLES[run['variant']]}, {run['examples']} examples, seed "
+            f"{run['seed']}: no face is found in any drawing. It counts in the tables, but for "
+            "motion."
+            for run in broken
+        ]
+        lines += ["## Runs that broke down", "\n".join(told)]
     if failed:
         lines += ["## Runs that diverged", "\n".join(f"- {line}" for line in failed)]
     return "\n\n".join(lines) + "\n"
@@ -206,7 +221,9 @@ def sections(runs: Sequence[Record], *, plot: str, sheet: str = "") -> list[str]
     lines = []
     if any(run["variant"].startswith("no_") for run in whole):
         ours = [run for run in whole if not run["variant"].endswith("_type")]
-        lines += ["## Each part left out", compared(ours)]
+        only = {run["variant"] for run in ours} <= set(ALIGNED_OR_NOT["efficiency"])
+        title = "With and without alignment" if only else "Each part left out"
+        lines += [f"## {title}", compared(ours)]
     if fewer := with_fewer(runs):
         lines += ["## Data efficiency", efficiency(fewer), f"![Data efficiency]({plot})"]
     if found := [run for run in textured if run["examples"] == most]:
@@ -245,7 +262,7 @@ def _command(record: Record) -> str:
     if stem(settings) == FROM_NOTHING:
         counts = sorted({run["examples"] for run in runs})
         options += [f"--from_nothing --warmup {settings['warmup']} --claims efficiency"]
-        options += ["--counts", *map(str, counts)]
+        options += ["--counts", *map(str, counts), "--work runs/ablation_from_nothing"]
     return " ".join(options)
 
 

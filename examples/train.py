@@ -176,17 +176,24 @@ def train(args: TrainingArguments) -> None:
         generator=torch.Generator().manual_seed(args.seed),
     )
     nets = make_networks(args, examples)
-    progress, started = checkpoint.Progress(), time.monotonic()
-    if args.brush_steps and resumed is None:
-        nets.generator.to(accelerator.device)
-        precision = torch.bfloat16 if args.mixed_precision == "bf16" else None
-        brush.lay_brush_marks(
-            nets.generator, photos, args.brush_steps, seed=args.seed, precision=precision
-        )
     base = base_of(args.pretrained_model_name_or_path)
     if accelerator.device.type == "cpu":
         for net in (nets.generator, nets.inverse, nets.discriminator):
             net.to(memory_format=torch.channels_last)
+    progress, started = checkpoint.Progress(), time.monotonic()
+    if args.brush_steps and resumed is not None:
+        logger.info("No brush marks are laid: the run goes on from %s", resumed)
+    elif args.brush_steps:
+        # With fp16 in full precision: there is no scaler here.
+        brush.lay_brush_marks(
+            nets.generator.to(accelerator.device),
+            photos,
+            args.brush_steps,
+            seed=args.seed,
+            precision=torch.bfloat16 if args.mixed_precision == "bf16" else None,
+            hidden=not accelerator.is_local_main_process,
+        )
+        step.check_weights(nets.generator.parameters())
     ema = EMAModel(
         nets.generator.parameters(), decay=args.ema_decay, use_ema_warmup=True, power=0.75
     )

@@ -94,6 +94,14 @@ class TestPlan:
             assert chosen.pixel_alignment == (name == "full")
 
 
+def test_from_nothing_without_a_warm_up_is_refused_at_once(ablation: Any, tmp_path: Path) -> None:
+    command = ["--from_nothing", "--work", str(tmp_path)]
+    for claims, warmup in (("efficiency", "0"), ("texture", "5")):
+        with pytest.raises(SystemExit, match="--warmup 1 or more"):
+            ablation.main([*command, "--claims", claims, "--warmup", warmup])
+    assert not any(tmp_path.iterdir())
+
+
 def test_copies_add_up(ablation: Any, tmp_path: Path) -> None:
     for name in ("some", "more"):
         write_faces(tmp_path / name, 3)
@@ -176,6 +184,24 @@ class TestTables:
         text = report.render(record)
         assert "the best run 300.0." in text
         assert "no run is nearer" not in text
+
+    def test_a_run_without_faces_is_named_and_its_stillness_is_no_merit(self, report: Any) -> None:
+        settings = {
+            **{"steps": 5, "warmup": 2, "resolution": 64, "batch": 1, "mixed_precision": "no"},
+            **{"held_out_photos": 3, "held_out_examples": 4},
+        }
+        runs = [
+            result("full", face_found=0.0, motion_error=0.0, kid_mobilenet_v2=0.5),
+            result("no_alignment", face_found=0.5, motion_error=9.0, kid_mobilenet_v2=0.4),
+        ]
+        assert report.wins(
+            runs, "motion_error", {"variant": "full"}, {"variant": "no_alignment"}
+        ) == (0, 0)
+        text = report.render({"settings": settings, "runs": runs})
+        assert (
+            "## Runs that broke down\n\n- ink, full method, 100 examples, seed 0: no face" in text
+        )
+        assert "## With and without alignment" in text
 
     def test_methods_have_a_table_of_their_own(self, ablation: Any, report: Any) -> None:
         runs = [

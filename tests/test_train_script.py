@@ -252,6 +252,19 @@ class TestContrast:
         assert {path.name for path in checkpoint.glob("*.safetensors")} == set(NETWORKS)
 
 
+def test_brush_marks_are_laid_once(work: Path, train: Train) -> None:
+    """Before the first step of a new run, not before those of one that goes on."""
+    options = ("--pretrained_model_name_or_path", "animation", "--noise_channels", 6)
+    options += ("--brush_steps", 2, "--reconstruction_steps", 0, "--checkpointing_steps", 1)
+    said = train("painted", *options, "--max_train_steps", 1).stderr
+    assert "Brush marks: off by" in said
+    assert "`brush_steps` 2" in (work / "painted" / "style" / "README.md").read_text("utf-8")
+    on = ("--max_train_steps", 2, "--resume_from_checkpoint", "latest")
+    said = train("painted", *options, *on).stderr
+    assert "No brush marks are laid" in said
+    assert "Brush marks: off by" not in said
+
+
 def test_a_style_of_a_bundled_one_mixes_with_it_by_weights(work: Path, train: Train) -> None:
     """The start has a base of its own: all three go back to the same weights."""
     train("bent", "--max_train_steps", 1, "--pretrained_model_name_or_path", "ink_paint")

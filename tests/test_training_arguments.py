@@ -166,6 +166,15 @@ class TestRanges:
             ({"adam_beta1": 1.0}, "adam_beta1 must be"),
             ({"photo_augmentation": 2.0}, "photo_augmentation must be in 0 to 1"),
             ({"push_to_hub": True}, "--hub_model_id"),
+            ({"brush_steps": 9}, "--reconstruction_steps 0"),
+            ({"brush_steps": 9, "reconstruction_steps": 0}, "--pretrained_model_name_or_path"),
+            (
+                {
+                    **{"brush_steps": 9, "reconstruction_steps": 0, "noise_channels": 4},
+                    "pretrained_model_name_or_path": "animation",
+                },
+                "--noise_channels 6 instead of 4",
+            ),
         ],
     )
     def test_errors(self, options: dict[str, Any], expected: str) -> None:

@@ -74,7 +74,9 @@ class TrainingArguments(LossWeights):
         200, "Steps at the start in which G only learns to repeat a smoothed photo."
     )
     brush_steps: int = option(
-        0, "Steps before the first in which G only learns to lay brush marks over what it draws."
+        0,
+        "Steps before the first, of a new run, in which G only learns to lay brush marks over what "
+        "the start draws.",
     )
     learning_rate: float = option(4e-4, "Learning rate of the generators.")
     discriminator_learning_rate: float = option(1e-3, "Learning rate of the discriminators.")
@@ -116,7 +118,7 @@ class TrainingArguments(LossWeights):
     invariance_every: int = option(3, "Compute the deformation term every N steps.")
     content_every: int = option(2, "Compute the content term every N steps.")
     content_pooling: int = option(
-        2, "Contents of whole pictures are compared at 1/N of the size; 4 leaves strokes free."
+        2, "Contents of whole pictures are compared at 1/N of the size; what is finer is free."
     )
     texture_every: int = option(1, "Compute the texture term every N steps.")
     checkpointing_steps: int = option(500, "Write a checkpoint every N steps.")
@@ -175,6 +177,21 @@ class TrainingArguments(LossWeights):
                     f"{name} needs a network: give --content_network FILE, such as "
                     f"examples/data/networks/vgg16_conv3.safetensors, or --{name} 0."
                 )
+        if self.brush_steps and self.reconstruction_steps:
+            raise ConfigError(
+                "reconstruction_steps would wipe out the marks of brush_steps: give "
+                "--reconstruction_steps 0, or --brush_steps 0."
+            )
+        if self.brush_steps and not self.pretrained_model_name_or_path:
+            raise ConfigError(
+                "brush_steps lays marks over what G draws, and a new G draws nothing yet: give "
+                "--pretrained_model_name_or_path, such as animation, or --brush_steps 0."
+            )
+        if self.brush_steps and self.noise_channels is not None and self.noise_channels < 6:
+            raise ConfigError(
+                f"brush_steps needs brush marks in the noise: give --noise_channels 6 instead of "
+                f"{self.noise_channels}, or --brush_steps 0."
+            )
         if self.texture_weight and self.resolution < 128:
             raise ConfigError(
                 f"texture_weight compares windows of 128 pixels; resolution is {self.resolution}. "

@@ -41,17 +41,19 @@ def lay_brush_marks(
     *,
     seed: int = 0,
     precision: torch.dtype | None = None,
+    hidden: bool = False,
 ) -> float:
     """Teach a generator, in place, to draw what it draws now with brush marks over it.
 
-    Eyes, nose and mouth stay without, as a painter takes a finer brush for them.
+    Brows, eyes, nose and mouth stay without, as a painter takes a finer brush for them.
 
     Args:
         generator: with six channels of noise.
         photos: any colours are made of them.
-        steps: of one photo each.
+        steps: of one photo each, at least 1.
         seed: of the order of photos and of their colours.
         precision: dtype of autocast; none where it is not given.
+        hidden: show no progress bar.
 
     Returns:
         Mean absolute difference from that, in [0, 2], over the last tenth of the steps.
@@ -74,7 +76,7 @@ def lay_brush_marks(
     random = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(generator.parameters(), betas=(0.5, 0.99))
     losses = []
-    for step in tqdm(range(steps), desc="brush marks"):
+    for step in tqdm(range(steps), desc="brush marks", disable=hidden):
         rate = _RATES[0] + (_RATES[1] - _RATES[0]) * step / steps
         optimizer.param_groups[0]["lr"] = rate
         index = int(torch.randint(len(photos), (), generator=random))

@@ -113,7 +113,8 @@ def content_loss(
         drawn_regions: crops of `drawn`, `(B, 3, s, s)` by name; may be empty.
         photo_regions: the same crops of `photo`.
         pooling: whole pictures are averaged over so many pixels a side first. What is finer costs
-            nothing: neither the photo's own detail that is lost, nor a brush stroke that is added.
+            nothing, neither hair and pores that are lost nor bristles that are added; broad
+            strokes cost much the same.
 
     Returns:
         Scalar; 0 for the photo itself, near 1 for another picture, near 3 with regions.
