@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from ..errors import ConfigError
 from ..models.generator import StyleGenerator
+from ..ops.tps import identity_grid
 from .data import FaceSet, to_float
 
 logger = logging.getLogger(__name__)
@@ -110,9 +111,8 @@ def beside_features(landmarks: Tensor, side: int) -> Tensor:
     """
     points = landmarks.float()
     unit = (points[_CORNERS[0]] - points[_CORNERS[1]]).norm().clamp_min(1e-3)
-    places = (torch.arange(side // 4) + 0.5) * (8 / side) - 1
-    grid = torch.stack(torch.meshgrid(places, places, indexing="xy"), -1)
-    nearest = torch.cdist(grid.flatten(0, 1), points[_FEATURES]).amin(1) / unit
+    places = identity_grid((side // 4, side // 4)).flatten(0, 2)
+    nearest = torch.cdist(places, points[_FEATURES]).amin(1) / unit
     room = ((nearest - _NEAR) / (_FAR - _NEAR)).clamp(0, 1).view(1, 1, side // 4, side // 4)
     return F.interpolate(room, scale_factor=4, mode="bilinear", align_corners=False)
 
