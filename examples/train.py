@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DataLoaderConfiguration, skip_first_batches
+from accelerate import Accelerator, DataLoaderConfiguration, PartialState, skip_first_batches
 from accelerate.logging import get_logger
 from accelerate.utils import ProjectConfiguration, set_seed
 from diffusers.optimization import get_scheduler
@@ -47,6 +47,7 @@ from tps_portrait.training.augment import DiscriminatorAugmentation, PhotoAugmen
 from tps_portrait.training.content import ContentNetwork
 from tps_portrait.training.contrast import PatchContrast
 from tps_portrait.training.data import FaceSet
+from tps_portrait.training.precision import usable_precision
 
 logger = get_logger(__name__)
 
@@ -152,9 +153,10 @@ def train(args: TrainingArguments) -> None:
     logging.getLogger("accelerate").setLevel("WARNING")
     resumed = checkpoint.find_checkpoint(args.resume_from_checkpoint, checkpoints)
     trackers = tracking.make_trackers(args.report_to, output)
+    precision = usable_precision(args.mixed_precision, PartialState(cpu=args.cpu).device)
     accelerator = Accelerator(
         cpu=args.cpu,
-        mixed_precision=args.mixed_precision,
+        mixed_precision=precision,
         gradient_accumulation_steps=args.gradient_accumulation_steps,
         log_with=trackers,
         project_config=ProjectConfiguration(project_dir=str(output)),
@@ -190,7 +192,7 @@ def train(args: TrainingArguments) -> None:
             photos,
             args.brush_steps,
             seed=args.seed,
-            precision=torch.bfloat16 if args.mixed_precision == "bf16" else None,
+            precision=torch.bfloat16 if precision == "bf16" else None,
             hidden=not accelerator.is_local_main_process,
         )
         step.check_weights(nets.generator.parameters())
@@ -265,7 +267,7 @@ def train(args: TrainingArguments) -> None:
         if accelerator.sync_gradients:
             norm = accelerator.clip_grad_norm_(parameters, args.max_grad_norm)
             # With fp16 the gradient scaler skips a step that overflows.
-            if norm is not None and args.mixed_precision != "fp16":
+            if norm is not None and precision != "fp16":
                 step.check_gradients(norm, who)
         optimizer.step()
         scheduler.step()
@@ -351,7 +353,7 @@ def train(args: TrainingArguments) -> None:
             resolution=args.resolution,
             batch_size=args.photos_per_step * accelerator.num_processes,
             seed=args.seed,
-            precision=args.mixed_precision,
+            precision=precision,
             hardware=hardware_name(accelerator.device, accelerator.num_processes),
             seconds=time.monotonic() - started,
             parameters=generator.num_parameters(),
