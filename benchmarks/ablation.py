@@ -307,6 +307,9 @@ def carry_out(
         if not (generator / "model.safetensors").is_file():
             generator = train(run, work, settings)
             result["training_cpu_seconds"] = round(time.process_time() - started)
+            facts = json.loads((generator.parent / "facts.json").read_text("utf-8"))
+            # Not always what was asked for: some processors have no bf16.
+            result["precision"] = facts["precision"]
         shown = work / "results" / f"{run.name}.png"
         count = settings.held_out_photos
         result["metrics"] = {

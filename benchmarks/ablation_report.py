@@ -171,7 +171,7 @@ def render(record: Record) -> str:
     """The page, from `ablation.json` alone."""
     runs, settings = record["runs"], record["settings"]
     steps, side, batch = settings["steps"], settings["resolution"], settings["batch"]
-    machines = "; ".join(sorted({run["machine"] for run in runs}))
+    machines = "; ".join(sorted({_machine(run, settings) for run in runs}))
     seeds = ", ".join(str(seed) for seed in sorted({run["seed"] for run in runs}))
     failed = [
         f"{run['style']}, {run['variant']}: {run['failed']}" for run in runs if "failed" in run
@@ -252,6 +252,12 @@ def gallery(page: str, record: Record) -> str:
     """`docs/styles.md` with its part about the claims anew."""
     lines = sections(record["runs"], plot="assets/data_efficiency.png")
     return replace_marked(page, BEGIN, END, "\n\n".join(lines).replace("## ", "### "))
+
+
+def _machine(run: Record, settings: Record) -> str:
+    """Where a run was trained, and in which arithmetic."""
+    precision = run.get("precision", settings["mixed_precision"])
+    return f"{run['machine']}, {'fp32' if precision == 'no' else precision}"
 
 
 def _command(record: Record) -> str:

@@ -280,7 +280,6 @@ def train(args: TrainingArguments) -> None:
         ema.restore(generator.parameters())
         tracking.log_image(accelerator.trackers, image, progress.step, output / "samples")
 
-    latest: dict[str, float] = {}
     unlogged: dict[str, torch.Tensor] = {}
     started = time.monotonic() - progress.seconds
     hidden = not accelerator.is_local_main_process
@@ -320,7 +319,7 @@ def train(args: TrainingArguments) -> None:
             if progress.step % args.logging_steps == 0 or progress.step == args.max_train_steps:
                 values = {k: float(v) for k, v in unlogged.items()}
                 unlogged.clear()
-                latest.update(values)
+                progress.losses.update(values)
                 rate = scheduler_g.get_last_lr()[0]
                 accelerator.log({**values, "learning_rate": rate}, step=progress.step)
                 bar.set_postfix({k: f"{v:.2f}" for k, v in values.items() if k in _SHOWN})
@@ -357,7 +356,7 @@ def train(args: TrainingArguments) -> None:
             hardware=hardware_name(accelerator.device, accelerator.num_processes),
             seconds=time.monotonic() - started,
             parameters=generator.num_parameters(),
-            losses=latest,
+            losses=progress.losses,
             weights=args.loss_weights(),
             options=args.changed_options(),
             history=history_from(args.pretrained_model_name_or_path),

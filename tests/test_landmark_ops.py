@@ -25,6 +25,7 @@ from tps_portrait.ops.landmarks import (
     eye_centers,
     fit_similarity,
     flip_landmarks,
+    inter_ocular_distance,
     invert_affine,
     mean_face,
     part_grid,
@@ -81,6 +82,15 @@ class TestLayout:
         wrong = LANDMARKS * torch.tensor([-1.0, 1.0])  # mirrored without reordering
         assert (misfit(wrong) > 2 * misfit(LANDMARKS)).all()
         assert torch.equal(flip_landmarks(flip_landmarks(LANDMARKS)), LANDMARKS)
+
+
+def test_inter_ocular_distance_is_that_of_the_outer_eye_corners() -> None:
+    by_hand = [math.dist(face[36].tolist(), face[45].tolist()) for face in LANDMARKS]
+    torch.testing.assert_close(
+        inter_ocular_distance(LANDMARKS), torch.tensor(by_hand, dtype=torch.float64)
+    )
+    with pytest.raises(LandmarkError, match="68, 2"):
+        inter_ocular_distance(torch.zeros(1, 5, 2))
 
 
 class TestMeanFace:

@@ -216,11 +216,14 @@ class TestResume:
 
     def test_finished_run_does_not_train_on(self, work: Path, whole: Path, train: Train) -> None:
         before = (whole / "style" / "generator" / "model.safetensors").read_bytes()
+        losses = json.loads((whole / "style" / "facts.json").read_text("utf-8"))["losses"]
         shutil.copytree(whole, work / "finished")
         train("finished", "--max_train_steps", 8, "--resume_from_checkpoint", "latest")
         after = (work / "finished" / "style" / "generator" / "model.safetensors").read_bytes()
         assert after == before
         assert len(lines(work / "finished")) == 8
+        facts = json.loads((work / "finished" / "style" / "facts.json").read_text("utf-8"))
+        assert facts["losses"] == losses != {}
 
 
 class TestContrast:

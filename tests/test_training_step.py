@@ -220,6 +220,11 @@ class TestTerms:
         ideal = generator_terms(nets, even, drawings, args, augment)
         assert set(terms) == set(ideal) == {"content"}
         assert ideal["content"] == 0 < terms["content"]
+        again, coarse = (
+            generator_terms(nets, batch, drawings, replace(args, content_pooling=n), augment)
+            for n in (args.content_pooling, 8)
+        )
+        assert again["content"] == terms["content"] != coarse["content"] > 0
 
     def test_texture_is_that_of_the_aligned_example(self, batch: Batch) -> None:
         nets = replace(networks(), content=ContentNetwork())

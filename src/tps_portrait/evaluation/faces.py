@@ -13,7 +13,7 @@ from torch import Tensor
 from .._imagefolder import METADATA, SUFFIXES, read_landmarks, read_metadata
 from ..errors import DatasetError, InputImageError, LandmarkError
 from ..models.landmarks import FaceLandmarker
-from ..ops.landmarks import to_normalized
+from ..ops.landmarks import inter_ocular_distance, to_normalized
 from ..processing import load_photo
 from ..processing.faces import FaceCrop, cut_face
 from ..processing.resample import resize
@@ -165,7 +165,7 @@ def find_face(
     found = [to_normalized(face.landmarks, size) for face in landmarker.detect([image])[0]]
     if near is None:
         return found[0] if found else None
-    eyes = float((near[45] - near[36]).norm())
+    eyes = float(inter_ocular_distance(near))
     distance = [float((face - near).norm(dim=1).mean()) / eyes for face in found]
     if not distance or min(distance) > _SAME_FACE:
         return None

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import LandmarkError
 from ..models.landmarks import FaceLandmarker
-from ..ops.landmarks import PARTS, flip_landmarks
+from ..ops.landmarks import PARTS, flip_landmarks, inter_ocular_distance
 from .faces import find_face
 
 
@@ -33,7 +33,7 @@ def landmark_error(landmarks: Tensor, expected: Tensor) -> dict[str, float]:
         raise LandmarkError(
             f"landmarks must be (68, 2), got {tuple(landmarks.shape)} and {tuple(expected.shape)}"
         )
-    eyes = (expected[45] - expected[36]).norm()
+    eyes = inter_ocular_distance(expected)
     if not bool(eyes > 0):
         raise LandmarkError("the outer eye corners coincide: there is no inter-ocular distance")
     distance = (landmarks - expected).norm(dim=1) / eyes * 100

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..errors import LandmarkError
+from ..ops.landmarks import inter_ocular_distance
 from .faces import as_floats
 
 # Of each cheek: the landmark below the eye, the corner of the mouth, a landmark of the jaw.
@@ -38,7 +39,7 @@ def skin_colour(image: Tensor, landmarks: Tensor) -> Tensor:
     side = image.shape[-1]
     points = landmarks.to(image.device, torch.float32)
     ticks = (torch.arange(side, device=image.device) + 0.5) / side * 2 - 1
-    radius = _RADIUS * (points[45] - points[36]).norm()
+    radius = _RADIUS * inter_ocular_distance(points)
     mask = torch.zeros(side, side, dtype=torch.bool, device=image.device)
     for cheek in _CHEEKS:
         x, y = points.new_tensor(_SHARES) @ points[list(cheek)]

@@ -118,6 +118,22 @@ def eye_centers(landmarks: Tensor) -> Tensor:
     return torch.stack([right, left], dim=-2)
 
 
+def inter_ocular_distance(landmarks: Tensor) -> Tensor:
+    """Distance of the outer corners of the eyes, the unit of the 300-W benchmark.
+
+    Args:
+        landmarks: (..., 68, 2), (x, y), normalised or in pixels.
+
+    Returns:
+        (...), in the units of the landmarks.
+
+    Raises:
+        LandmarkError: wrong shape.
+    """
+    _check_landmarks(landmarks)
+    return (landmarks[..., 45, :] - landmarks[..., 36, :]).norm(dim=-1)
+
+
 def fit_similarity(source: Tensor, target: Tensor) -> Tensor:
     """Least-squares similarity (rotation, uniform scale, translation) from source to target.
 

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from ..errors import ConfigError
 from ..models.generator import StyleGenerator
+from ..ops.landmarks import inter_ocular_distance
 from ..ops.tps import identity_grid
 from .data import FaceSet, to_float
 
@@ -28,7 +29,7 @@ _TONE, _ACROSS = 4, 5
 # What a standard deviation of them changes, of 2.
 _CONTRASTS = (0.12, 0.04)
 # Brows, eyes, nose and mouth among the 68 landmarks, and the outer corners of the eyes.
-_FEATURES, _CORNERS = slice(17, 68), (36, 45)
+_FEATURES = slice(17, 68)
 # How far from them marks begin and are whole, in distances of the eyes' outer corners.
 _NEAR, _FAR = 0.08, 0.35
 # Learning rate of the first step and of the last.
@@ -110,7 +111,7 @@ def beside_features(landmarks: Tensor, side: int) -> Tensor:
         `(1, 1, side, side)` in [0, 1].
     """
     points = landmarks.float()
-    unit = (points[_CORNERS[0]] - points[_CORNERS[1]]).norm().clamp_min(1e-3)
+    unit = inter_ocular_distance(points).clamp_min(1e-3)
     places = identity_grid((side // 4, side // 4)).flatten(0, 2)
     nearest = torch.cdist(places, points[_FEATURES]).amin(1) / unit
     room = ((nearest - _NEAR) / (_FAR - _NEAR)).clamp(0, 1).view(1, 1, side // 4, side // 4)

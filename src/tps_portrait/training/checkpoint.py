@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,20 @@ class Progress:
         epoch: epoch that is under way.
         batch: finished batches of that epoch.
         seconds: time spent in training, over all sessions of the run.
+        losses: the latest of each term, for the card; not every step has all.
     """
 
     step: int = 0
     epoch: int = 0
     batch: int = 0
     seconds: float = 0.0
+    losses: dict[str, float] = field(default_factory=dict)
 
-    def state_dict(self) -> dict[str, int | float]:
+    def state_dict(self) -> dict[str, Any]:
         """Return the position for Accelerate's checkpointing."""
         return asdict(self)
 
-    def load_state_dict(self, state: dict[str, int | float]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the position from a checkpoint."""
         for name, value in state.items():
             setattr(self, name, value)
