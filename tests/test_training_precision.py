@@ -3,6 +3,7 @@ import logging
 import pytest
 import torch
 
+from tps_portrait.errors import ConfigError
 from tps_portrait.training.precision import usable_precision
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -34,6 +35,11 @@ def test_bf16_is_used_where_the_processor_has_it(
     with caplog.at_level(logging.WARNING):
         assert usable_precision(wanted, device) == used
     assert ("no bf16" in caplog.text) == (used != wanted)
+
+
+def test_fp16_is_refused_on_a_processor() -> None:
+    with pytest.raises(ConfigError, match=r"needs a graphics card.*bf16, or no"):
+        usable_precision("fp16", CPU)
 
 
 def test_torch_without_a_description_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:

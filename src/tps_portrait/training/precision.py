@@ -8,6 +8,8 @@ from typing import Literal
 
 import torch
 
+from ..errors import ConfigError
+
 Precision = Literal["no", "fp16", "bf16"]
 
 logger = logging.getLogger(__name__)
@@ -29,7 +31,15 @@ def usable_precision(wanted: Precision, device: torch.device) -> Precision:
 
     Returns:
         `no` for bf16 on such a processor, with a warning in the log; otherwise `wanted`.
+
+    Raises:
+        ConfigError: fp16 is wanted on a processor.
     """
+    if wanted == "fp16" and device.type == "cpu":
+        raise ConfigError(
+            "--mixed_precision fp16 needs a graphics card, and this training runs on the "
+            "processor. Choose --mixed_precision bf16, or no."
+        )
     if wanted != "bf16" or device.type != "cpu":
         return wanted
     # Not in every version of torch that we support.
