@@ -8,9 +8,9 @@ the recipe of its style in `benchmarks/recipes`, else in `examples/configs`, the
 apart: the styles that start from `animation` start there with all networks. `--warmup` is for a
 recipe that starts from nothing: all runs of a seed go on from one warm-up then, networks that
 repeat photos, before any example is seen. `--from_nothing` trains so, with the terms of the paper
-alone, whatever the recipe; its report is `ablation_from_nothing`. `--held_out` is measured on: by
-default portraits that no network saw in any training (`examples/data/photos/packages.py` makes that
-set, `download.py` the one of photos).
+alone, whatever the recipe; its report is `ablation_from_nothing`, that of runs in fp32
+`ablation_from_nothing_fp32`. `--held_out` is measured on: by default portraits that no network saw
+in any training (`examples/data/photos/packages.py` makes that set, `download.py` that of photos).
 `tools/convert_eval_networks.py` makes the networks that judge; the renderer of held-out drawings
 needs the extra `render`. The pictures of the report are in the public domain.
 """

@@ -9,7 +9,6 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from ablation_report import (
-    FROM_NOTHING,
     METRICS,
     TITLES,
     Record,
@@ -103,7 +102,7 @@ def write(work: Path, out: Path, plot: Path, page: Path) -> None:
     record, name = {"settings": settings, "runs": runs}, stem(settings)
     (out / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     (out / f"{name}.md").write_text(render(record), "utf-8")
-    if name == FROM_NOTHING:
+    if settings.get("from_nothing"):
         plot = out / f"{name}.png"
     else:
         page.write_text(gallery(page.read_text("utf-8"), record), "utf-8")
@@ -112,7 +111,7 @@ def write(work: Path, out: Path, plot: Path, page: Path) -> None:
         side, steps = settings["resolution"], settings["steps"]
         seeds = len({run["seed"] for run in runs})
         note = f"{side} px, {steps} steps; points: seeds, {seeds} at most; lines: their mean"
-        if name != FROM_NOTHING or with_fewer(runs):
+        if with_fewer(runs) or not settings.get("from_nothing"):
             curve(runs, plot, note)
 
 

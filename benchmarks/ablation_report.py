@@ -45,13 +45,15 @@ _TEXTURE = (
     "the example, window by window, aligned or not."
 )
 NOT_SHOWN = "not shown"
-FROM_NOTHING = "ablation_from_nothing"
 BEGIN, END = "<!-- written by benchmarks/ablation.py -->", "<!-- end of the claims -->"
 
 
 def stem(settings: Record) -> str:
-    """Of the files of a report."""
-    return FROM_NOTHING if settings.get("from_nothing") else "ablation"
+    """Of the files of a report; runs from nothing in fp32 have one of their own."""
+    if not settings.get("from_nothing"):
+        return "ablation"
+    full = settings["mixed_precision"] == "no"
+    return f"ablation_from_nothing{'_fp32' if full else ''}"
 
 
 def value(run: Record, metric: str) -> float | None:
@@ -176,7 +178,9 @@ def render(record: Record) -> str:
     failed = [
         f"{run['style']}, {run['variant']}: {run['failed']}" for run in runs if "failed" in run
     ]
-    title = "Ablation from nothing" if stem(settings) == FROM_NOTHING else "Ablation"
+    name, from_nothing = stem(settings), bool(settings.get("from_nothing"))
+    title = "Ablation from nothing" if from_nothing else "Ablation"
+    title += ", fp32" if name.endswith("_fp32") else ""
     lines = [
         f"# {title}",
         "<!-- Written by benchmarks/ablation.py; a test compares it with ablation.json. -->",
@@ -195,10 +199,8 @@ def render(record: Record) -> str:
     ]
     for said in (_distances, _pairs):
         lines += [text for style in styles_of(runs) if (text := said(pick(runs, style=style)))]
-    plot = f"{FROM_NOTHING}.png"
-    if stem(settings) != FROM_NOTHING:
-        plot = "../docs/assets/data_efficiency.png"
-    lines += sections(runs, sheet=f"{stem(settings)}.jpg", plot=plot)
+    plot = f"{name}.png" if from_nothing else "../docs/assets/data_efficiency.png"
+    lines += sections(runs, sheet=f"{name}.jpg", plot=plot)
     if broken := [run for run in runs if broke_down(run)]:
         told = [
             f"- {words(run['style'])}, {TITLES[run['variant']]}, {run['examples']} examples, seed "
@@ -214,7 +216,8 @@ def render(record: Record) -> str:
 
 def sections(runs: Sequence[Record], *, plot: str, sheet: str = "") -> list[str]:
     """The tables of each claim, with links to the pictures."""
-    most = max((run["examples"] for run in runs), default=0)
+    # Where the aligned runs had fewer, they are compared with those that had as many.
+    most = max((run["examples"] for run in pick(runs, variant="full") or runs), default=0)
     textured = [run for run in runs if run["variant"] in ALIGNED_OR_NOT["texture"]]
     runs = [run for run in runs if run["variant"] not in ALIGNED_OR_NOT["texture"]]
     whole = [run for run in runs if run["examples"] == most]
@@ -223,6 +226,8 @@ def sections(runs: Sequence[Record], *, plot: str, sheet: str = "") -> list[str]
         ours = [run for run in whole if not run["variant"].endswith("_type")]
         only = {run["variant"] for run in ours} <= set(ALIGNED_OR_NOT["efficiency"])
         title = "With and without alignment" if only else "Each part left out"
+        if any(run["examples"] > most for run in runs):
+            title += f", {most} examples"
         lines += [f"## {title}", compared(ours)]
     if fewer := with_fewer(runs):
         lines += ["## Data efficiency", efficiency(fewer), f"![Data efficiency]({plot})"]
@@ -265,16 +270,17 @@ def _command(record: Record) -> str:
     settings, runs = record["settings"], record["runs"]
     chosen = {key: settings[key] for key in ("resolution", "batch", "steps", "mixed_precision")}
     options = [f"--{key} {value}" for key, value in chosen.items()]
-    if stem(settings) == FROM_NOTHING:
+    if settings.get("from_nothing"):
         counts = sorted({run["examples"] for run in runs})
         options += [f"--from_nothing --warmup {settings['warmup']} --claims efficiency"]
-        options += ["--counts", *map(str, counts), "--work runs/ablation_from_nothing"]
+        options += ["--counts", *map(str, counts), "--styles", *styles_of(runs)]
+        options += [f"--work runs/{stem(settings)}"]
     return " ".join(options)
 
 
 def _beginning(settings: Record) -> str:
     """Where the runs start from, and what that lets them say."""
-    if stem(settings) == FROM_NOTHING:
+    if settings.get("from_nothing"):
         return (
             f"All runs of a seed follow one warm-up of {settings['warmup']} steps, in which new "
             "networks learn to repeat photos: nothing here saw a face, a style or an alignment "

@@ -217,7 +217,9 @@ class TestTables:
         assert "CUT-type" not in parts
         assert set(ablation.VARIANTS) == set(report.TITLES)
 
-    @pytest.mark.parametrize("name", ["ablation", "ablation_from_nothing"])
+    @pytest.mark.parametrize(
+        "name", ["ablation", "ablation_from_nothing", "ablation_from_nothing_fp32"]
+    )
     def test_the_page_is_what_the_numbers_say(self, report: Any, name: str) -> None:
         record = json.loads((BENCHMARKS / f"{name}.json").read_text("utf-8"))
         assert (BENCHMARKS / f"{name}.md").read_text("utf-8") == report.render(record)
