@@ -90,14 +90,18 @@ def seeded(height: int, width: int, *, channels: int = 3, seed: int = 0) -> np.n
     return planes[0] if channels == 1 else np.stack(planes, -1)
 
 
+# Read at the start: a fixture of a module or a session may have run a command before a test begins.
+LEVELS = {
+    name: logging.getLogger(name).level for name in ("tps_portrait", "transformers", "diffusers")
+}
+
+
 @pytest.fixture(autouse=True)
 def restored_logging() -> Iterator[None]:
     """Undo that commands quiet the libraries of this process."""
-    loggers = [logging.getLogger(name) for name in ("tps_portrait", "transformers", "diffusers")]
-    levels = [logger.level for logger in loggers]
     yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
+    for name, level in LEVELS.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ def test_bf16_is_used_where_the_processor_has_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor, raising=False)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "tps_portrait"):
         assert usable_precision(wanted, device) == used
     assert ("no bf16" in caplog.text) == (used != wanted)
 
