@@ -192,6 +192,7 @@ def train(args: TrainingArguments) -> None:
             photos,
             args.brush_steps,
             seed=args.seed,
+            abstraction=args.abstraction,
             precision=torch.bfloat16 if precision == "bf16" else None,
             hidden=not accelerator.is_local_main_process,
         )
@@ -294,7 +295,7 @@ def train(args: TrainingArguments) -> None:
                 d_terms: step.Terms = {}
                 if warming_up:
                     with accelerator.autocast():
-                        terms = step.reconstruction_terms(nets, batch)
+                        terms = step.reconstruction_terms(nets, batch, args.abstraction)
                 else:
                     with accelerator.autocast():
                         drawings = step.draw(nets, batch, args, progress.step)

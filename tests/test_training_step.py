@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from faces import EXAMPLES, make_landmarks
 from test_discriminator import PortraitDiscriminator, PortraitDiscriminatorConfig
@@ -19,11 +19,12 @@ from tps_portrait import (
     TPSAlignerConfig,
     TrainingDivergedError,
 )
+from tps_portrait.training.abstraction import simplify_photo
 from tps_portrait.training.arguments import TrainingArguments
 from tps_portrait.training.augment import DiscriminatorAugmentation
 from tps_portrait.training.content import ContentNetwork
 from tps_portrait.training.data import load_faces, to_float
-from tps_portrait.training.losses import anchor_loss, pattern_loss
+from tps_portrait.training.losses import anchor_loss, grey, pattern_loss
 from tps_portrait.training.pupils import locate_pupils
 from tps_portrait.training.step import (
     Batch,
@@ -226,6 +227,24 @@ class TestTerms:
         )
         assert again["content"] == terms["content"] != coarse["content"] > 0
 
+    @pytest.mark.parametrize("without_colour", [False, True])
+    def test_with_abstraction_the_photo_is_simplified_first(
+        self, batch: Batch, without_colour: bool
+    ) -> None:
+        nets = replace(networks(), content=ContentNetwork())
+        weights = {"content_weight": 1.0, "anchor_weight": 1.0, "evenness_weight": 1.0}
+        chroma = 0.0 if without_colour else 1.0
+        args = options(**{**OFF, **weights}, content_network="given", anchor_chroma=chroma)
+        reference = grey(batch.photo) if without_colour else batch.photo
+        painted = simplify_photo(reference, batch.photo_landmarks, 4)
+        drawings = replace(draw(nets, batch, args, 0), drawn=painted)
+        augment = DiscriminatorAugmentation(0.0)
+        terms = generator_terms(nets, batch, drawings, replace(args, abstraction=4), augment)
+        assert set(terms) == {"content", "anchor", "evenness"}
+        assert all(term < 1e-6 for term in terms.values())
+        others = generator_terms(nets, batch, drawings, args, augment)
+        assert all(term > 1e-4 for term in others.values())
+
     def test_texture_is_that_of_the_aligned_example(self, batch: Batch) -> None:
         nets = replace(networks(), content=ContentNetwork())
         args = options(**{**OFF, "texture_weight": 1.0}, content_network="given", resolution=128)
@@ -388,6 +407,14 @@ class TestProgress:
             values.append({name: term.item() for name, term in terms.items()})
         for name in ("reconstruction", "reconstruction_inverse"):
             assert values[-1][name] < 0.7 * values[0][name]
+
+    def test_with_abstraction_the_photo_is_repeated_in_patches(self, batch: Batch) -> None:
+        nets = networks()
+        nets.generator = nn.Identity()
+        painted = simplify_photo(batch.photo, batch.photo_landmarks, 3)
+        terms = reconstruction_terms(nets, batch, 3)
+        assert terms["reconstruction"] == (painted - batch.photo).abs().mean() > 0
+        assert terms["reconstruction"] != reconstruction_terms(nets, batch)["reconstruction"]
 
     def test_anchor_pulls_the_colour_to_the_photo(self, batch: Batch) -> None:
         nets, args = networks(), options(**{**OFF, "anchor_weight": 1.0})

@@ -120,6 +120,11 @@ class TrainingArguments(LossWeights):
     content_pooling: int = option(
         2, "Contents of whole pictures are compared at 1/N of the size; what is finer is free."
     )
+    abstraction: int = option(
+        0,
+        "Contents and colours are compared with the photo painted in patches of this radius, in "
+        "pixels, except eyes and lips; 0 for the photo as it is.",
+    )
     texture_every: int = option(1, "Compute the texture term every N steps.")
     checkpointing_steps: int = option(500, "Write a checkpoint every N steps.")
     checkpoints_total_limit: int | None = option(2, "Keep at most this many checkpoints.")
@@ -256,6 +261,7 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("noise_channels",), 0, 6),
     (("calibration_photos",), 0, 8),
     (("content_pooling",), 1, 8),
+    (("abstraction",), 0, 16),
     (("reconstruction_steps", "brush_steps", "lr_warmup_steps"), 0, math.inf),
     (("dataloader_num_workers",), 0, math.inf),
     (tuple(item.name for item in fields(LossWeights)), 0, math.inf),

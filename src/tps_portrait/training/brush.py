@@ -18,8 +18,7 @@ from tqdm.auto import tqdm
 
 from ..errors import ConfigError
 from ..models.generator import StyleGenerator
-from ..ops.landmarks import inter_ocular_distance
-from ..ops.tps import identity_grid
+from .abstraction import room_around, simplify_photo
 from .data import FaceSet, to_float
 
 logger = logging.getLogger(__name__)
@@ -42,10 +41,13 @@ def lay_brush_marks(
     steps: int,
     *,
     seed: int = 0,
+    abstraction: int = 0,
     precision: torch.dtype | None = None,
     hidden: bool = False,
 ) -> float:
     """Teach a generator, in place, to draw what it draws now with brush marks over it.
+
+    With `abstraction`, to paint photos in patches with brush marks over them.
 
     Brows, eyes, nose and mouth stay without, as a painter takes a finer brush for them.
 
@@ -54,6 +56,7 @@ def lay_brush_marks(
         photos: any colours are made of them.
         steps: of one photo each, at least 1.
         seed: of the order of photos and of their colours.
+        abstraction: radius of `simplify_photo`, in pixels; 0 to keep what the generator draws.
         precision: dtype of autocast; none where it is not given.
         hidden: show no progress bar.
 
@@ -84,8 +87,10 @@ def lay_brush_marks(
         index = int(torch.randint(len(photos), (), generator=random))
         photo = _recoloured(to_float(photos.images[index : index + 1]), random).to(device)
         with torch.no_grad():
-            room = beside_features(photos.landmarks[index], side).to(device)
-            wanted = (start(photo) + marks[:, None] * room).clamp(-1, 1)
+            landmarks = photos.landmarks[index : index + 1].to(device)
+            room = room_around(landmarks, side, _FEATURES, _NEAR, _FAR)
+            under = simplify_photo(photo, landmarks, abstraction) if abstraction else start(photo)
+            wanted = (under + marks[:, None] * room).clamp(-1, 1)
         with torch.autocast(device.type, precision, enabled=precision is not None):
             drawn = generator(photo)
         loss = F.l1_loss(drawn.float(), wanted)
@@ -98,24 +103,6 @@ def lay_brush_marks(
     value = sum(last) / len(last)
     logger.info("Brush marks: off by %.3f after %d steps", value, steps)
     return value
-
-
-def beside_features(landmarks: Tensor, side: int) -> Tensor:
-    """How much room there is for a broad brush: 0 on the features of a face, 1 away from them.
-
-    Args:
-        landmarks: `(68, 2)`, (x, y) in [-1, 1], pixel centres (`align_corners=False`).
-        side: of the picture, in pixels; a multiple of 4.
-
-    Returns:
-        `(1, 1, side, side)` in [0, 1].
-    """
-    points = landmarks.float()
-    unit = inter_ocular_distance(points).clamp_min(1e-3)
-    places = identity_grid((side // 4, side // 4)).flatten(0, 2)
-    nearest = torch.cdist(places, points[_FEATURES]).amin(1) / unit
-    room = ((nearest - _NEAR) / (_FAR - _NEAR)).clamp(0, 1).view(1, 1, side // 4, side // 4)
-    return F.interpolate(room, scale_factor=4, mode="bilinear", align_corners=False)
 
 
 def _recoloured(photo: Tensor, random: torch.Generator) -> Tensor:

@@ -19,6 +19,7 @@ from ..models.aligner import TPSAligner
 from ..models.generator import StyleGenerator
 from ..ops.tps import resize_grid, warp
 from . import losses
+from .abstraction import simplify_photo
 from .arguments import TrainingArguments
 from .augment import DiscriminatorAugmentation, random_deformation, random_gradients
 from .content import ContentNetwork, content_loss
@@ -144,9 +145,16 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
     return result
 
 
-def reconstruction_terms(nets: Networks, batch: Batch) -> Terms:
-    """Warm-up: G repeats the smoothed photo, F the photo, so that both start from a face."""
-    smooth = losses.smooth_regions(batch.photo if batch.reference is None else batch.reference)
+def reconstruction_terms(nets: Networks, batch: Batch, abstraction: int = 0) -> Terms:
+    """Warm-up: G repeats the smoothed photo, F the photo, so that both start from a face.
+
+    With `abstraction`, smoothed as `simplify_photo` does with that radius.
+    """
+    reference = batch.photo if batch.reference is None else batch.reference
+    if abstraction:
+        smooth = simplify_photo(reference, batch.photo_landmarks, abstraction)
+    else:
+        smooth = losses.smooth_regions(reference)
     return {
         "reconstruction": F.l1_loss(nets.generator(batch.photo), smooth),
         "reconstruction_inverse": F.l1_loss(nets.inverse(smooth), batch.photo),
@@ -240,6 +248,8 @@ def generator_terms(
     reference = batch.photo if batch.reference is None else batch.reference
     if not args.anchor_chroma:
         reference = losses.grey(reference)
+    if args.abstraction:
+        reference = simplify_photo(reference, batch.photo_landmarks, args.abstraction)
     if args.anchor_weight:
         terms["anchor"] = losses.anchor_loss(
             drawings.drawn, reference, args.anchor_luma, args.anchor_chroma
