@@ -193,6 +193,7 @@ def train(args: TrainingArguments) -> None:
             args.brush_steps,
             seed=args.seed,
             abstraction=args.abstraction,
+            grey=not args.anchor_chroma,
             precision=torch.bfloat16 if precision == "bf16" else None,
             hidden=not accelerator.is_local_main_process,
         )
@@ -295,7 +296,7 @@ def train(args: TrainingArguments) -> None:
                 d_terms: step.Terms = {}
                 if warming_up:
                     with accelerator.autocast():
-                        terms = step.reconstruction_terms(nets, batch, args.abstraction)
+                        terms = step.reconstruction_terms(nets, batch, args)
                 else:
                     with accelerator.autocast():
                         drawings = step.draw(nets, batch, args, progress.step)

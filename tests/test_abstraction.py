@@ -58,6 +58,19 @@ class TestKuwahara:
         alone = torch.cat([kuwahara(p[None], 3) for p in pictures])
         torch.testing.assert_close(kuwahara(pictures, 3), alone, atol=1e-5, rtol=0)
 
+    def test_a_radius_of_nothing_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="at least 1 pixel; got 0"):
+            kuwahara(torch.zeros(1, 3, 8, 8), 0)
+
+    def test_gradients_follow_a_call_without_any(self) -> None:
+        picture = torch.rand(1, 3, 16, 16)
+        with torch.inference_mode():
+            kuwahara(picture, 5)
+        leaf = picture.requires_grad_()
+        kuwahara(leaf, 5).sum().backward()
+        assert leaf.grad is not None
+        assert leaf.grad.isfinite().all()
+
     def test_autocast_does_not_make_it_coarse(self) -> None:
         torch.manual_seed(0)
         picture = torch.rand(1, 3, 24, 24)

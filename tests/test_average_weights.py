@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +14,12 @@ from safetensors.torch import load_file, save_file
 TOOL = Path(__file__).parents[1] / "tools" / "average_weights.py"
 
 
-def style(folder: Path, value: float, size: int = 3) -> Path:
+def style(folder: Path, value: float, size: int = 3, dtype: torch.dtype = torch.float16) -> Path:
     (folder / "generator").mkdir(parents=True)
-    weights = {"w": torch.full((size,), value, dtype=torch.float16)}
+    weights = {"w": torch.full((size,), value, dtype=dtype)}
+    config = {"size": size, "dtype": str(dtype)}
     save_file(weights, folder / "generator" / "model.safetensors")
-    (folder / "generator" / "config.json").write_text(str(size), "utf-8")
+    (folder / "generator" / "config.json").write_text(json.dumps(config), "utf-8")
     (folder / "facts.json").write_text(str(value), "utf-8")
     (folder / "README.md").write_text("numbers of these weights", "utf-8")
     return folder
@@ -36,6 +38,15 @@ def test_weights_lie_between(tmp_path: Path) -> None:
     assert found.tolist() == [1.25] * 3
     assert not (tmp_path / "c" / "README.md").exists()
     assert (tmp_path / "c" / "facts.json").read_text("utf-8") == "1.0"
+
+
+def test_a_trained_style_and_a_bundled_one(tmp_path: Path) -> None:
+    first = style(tmp_path / "a", 1.0, dtype=torch.float32)
+    second = style(tmp_path / "b", 2.0)
+    assert run(first, second, tmp_path / "c", "--share", 0.5).returncode == 0
+    found = load_file(tmp_path / "c" / "generator" / "model.safetensors")["w"]
+    assert found.dtype == torch.float32
+    assert found.tolist() == [1.5] * 3
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from faces import EXAMPLES
 from tps_portrait import ConfigError, StyleGenerator, StyleGeneratorConfig
+from tps_portrait.training import brush, losses
 from tps_portrait.training.abstraction import simplify_photo
 from tps_portrait.training.brush import lay_brush_marks
 from tps_portrait.training.data import FaceSet, load_faces, to_float
@@ -81,3 +84,17 @@ def test_with_abstraction_marks_lie_on_painted_photos(photos: FaceSet) -> None:
             drawn = generator(to_float(photos.images))
         distances.append((drawn - painted).abs().mean())
     assert distances[1] < 0.7 * distances[0]
+
+
+def test_patches_without_colours(photos: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    colours = []
+
+    def watched(photo: Tensor, *others: Any) -> Tensor:
+        colours.append((photo - losses.grey(photo)).abs().mean())
+        return simplify_photo(photo, *others)
+
+    monkeypatch.setattr(brush, "simplify_photo", watched)
+    for without in (True, False):
+        lay_brush_marks(new_generator(6), photos, 1, abstraction=2, grey=without)
+    assert colours[0] < 1e-6
+    assert colours[1] > 0.1

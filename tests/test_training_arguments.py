@@ -175,6 +175,12 @@ class TestRanges:
                 },
                 "--noise_channels 6 instead of 4",
             ),
+            ({"abstraction": 17, "resolution": 512}, "abstraction must be in 0 to 16"),
+            ({"abstraction": 9}, "at most 8 pixels at a resolution of 256; got 9"),
+            (
+                {"abstraction": 6, "anchor_weight": 0.0, "reconstruction_steps": 0},
+                "set one of content_weight, anchor_weight, evenness_weight",
+            ),
         ],
     )
     def test_errors(self, options: dict[str, Any], expected: str) -> None:
@@ -182,6 +188,11 @@ class TestRanges:
         with pytest.raises(ConfigError) as caught:
             TrainingArguments(**values)
         assert expected in str(caught.value)
+
+    def test_patches_are_something_to_lay_marks_over(self) -> None:
+        values: dict[str, Any] = {"brush_steps": 9, "reconstruction_steps": 0, "abstraction": 8}
+        args = TrainingArguments(train_data_dir="style", photo_data_dir=["photos"], **values)
+        assert args.pretrained_model_name_or_path is None
 
     def test_all_losses_off(self) -> None:
         off = {item.name: 0.0 for item in fields(LossWeights)}

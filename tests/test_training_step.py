@@ -73,6 +73,13 @@ def batch() -> Batch:
     return Batch(pixels[:2], faces.landmarks[:2], pixels[2:], faces.landmarks[2:])
 
 
+class Grey(nn.Module):
+    """Draws without colours."""
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        return grey(pixel_values)
+
+
 def run(
     nets: Networks, batch: Batch, args: TrainingArguments, step: int = 0
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -400,7 +407,7 @@ class TestProgress:
         optimizer = torch.optim.Adam(parameters, lr=3e-3)
         values = []
         for _ in range(20):
-            terms = reconstruction_terms(nets, batch)
+            terms = reconstruction_terms(nets, batch, args)
             optimizer.zero_grad()
             weighted_sum(terms, args).backward()
             optimizer.step()
@@ -411,10 +418,21 @@ class TestProgress:
     def test_with_abstraction_the_photo_is_repeated_in_patches(self, batch: Batch) -> None:
         nets = networks()
         nets.generator = nn.Identity()
-        painted = simplify_photo(batch.photo, batch.photo_landmarks, 3)
-        terms = reconstruction_terms(nets, batch, 3)
+        args = options(resolution=64, abstraction=2)
+        painted = simplify_photo(batch.photo, batch.photo_landmarks, 2)
+        terms = reconstruction_terms(nets, batch, args)
         assert terms["reconstruction"] == (painted - batch.photo).abs().mean() > 0
-        assert terms["reconstruction"] != reconstruction_terms(nets, batch)["reconstruction"]
+        smoothed = reconstruction_terms(nets, batch, replace(args, abstraction=0))
+        assert terms["reconstruction"] != smoothed["reconstruction"]
+        nets.generator = Grey()
+        args = replace(args, anchor_chroma=0.0)
+        for radius in (0, 2):
+            colourless = replace(batch, reference=grey(batch.photo))
+            terms, same = (
+                reconstruction_terms(nets, one, replace(args, abstraction=radius))
+                for one in (batch, colourless)
+            )
+            torch.testing.assert_close(terms["reconstruction"], same["reconstruction"])
 
     def test_anchor_pulls_the_colour_to_the_photo(self, batch: Batch) -> None:
         nets, args = networks(), options(**{**OFF, "anchor_weight": 1.0})

@@ -10,6 +10,7 @@ folder; its card and pictures, which tell of other weights, stay behind.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -30,9 +31,7 @@ def average(first: Path, second: Path, target: Path, share: float) -> None:
         share: of the second, 0 to 1.
     """
     one, other = load_file(first / WEIGHTS), load_file(second / WEIGHTS)
-    if (first / CONFIG).read_bytes() != (
-        second / CONFIG
-    ).read_bytes() or one.keys() != other.keys():
+    if kind(first) != kind(second) or one.keys() != other.keys():
         raise SystemExit(f"error: {first} and {second} have generators of different kinds.")
     shutil.copytree(
         first, target, ignore=shutil.ignore_patterns("README.md", "samples", "thumbnail.jpg")
@@ -42,6 +41,12 @@ def average(first: Path, second: Path, target: Path, share: float) -> None:
         for key, value in one.items()
     }
     save_file(mean, target / WEIGHTS, metadata={"format": "pt"})
+
+
+def kind(style: Path) -> dict[str, object]:
+    """What a generator is, apart from how and by what it was saved."""
+    config = json.loads((style / CONFIG).read_text(encoding="utf-8"))
+    return {k: v for k, v in config.items() if k not in ("dtype", "transformers_version")}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -76,7 +76,7 @@ class TrainingArguments(LossWeights):
     brush_steps: int = option(
         0,
         "Steps before the first, of a new run, in which G only learns to lay brush marks over what "
-        "the start draws.",
+        "the start draws, or with abstraction over photos in patches.",
     )
     learning_rate: float = option(4e-4, "Learning rate of the generators.")
     discriminator_learning_rate: float = option(1e-3, "Learning rate of the discriminators.")
@@ -123,7 +123,7 @@ class TrainingArguments(LossWeights):
     abstraction: int = option(
         0,
         "Contents and colours are compared with the photo painted in patches of this radius, in "
-        "pixels, except eyes and lips; 0 for the photo as it is.",
+        "pixels (5 to 8 at 512), except eyes and lips; 0 for the photo as it is.",
     )
     texture_every: int = option(1, "Compute the texture term every N steps.")
     checkpointing_steps: int = option(500, "Write a checkpoint every N steps.")
@@ -187,10 +187,21 @@ class TrainingArguments(LossWeights):
                 "reconstruction_steps would wipe out the marks of brush_steps: give "
                 "--reconstruction_steps 0, or --brush_steps 0."
             )
-        if self.brush_steps and not self.pretrained_model_name_or_path:
+        if self.abstraction > self.resolution // 32:
+            raise ConfigError(
+                f"abstraction must be at most {self.resolution // 32} pixels at a resolution of "
+                f"{self.resolution}; got {self.abstraction}. A quarter of that to half is usual."
+            )
+        if self.abstraction and not any(getattr(self, name) for name in _ABSTRACTED):
+            raise ConfigError(
+                "abstraction changes what drawings are compared with, and nothing compares them: "
+                f"set one of {', '.join(_ABSTRACTED)} above 0, or give --abstraction 0."
+            )
+        if self.brush_steps and not self.pretrained_model_name_or_path and not self.abstraction:
             raise ConfigError(
                 "brush_steps lays marks over what G draws, and a new G draws nothing yet: give "
-                "--pretrained_model_name_or_path, such as animation, or --brush_steps 0."
+                "--pretrained_model_name_or_path, such as animation, or --abstraction above 0, or "
+                "--brush_steps 0."
             )
         if self.brush_steps and self.noise_channels is not None and self.noise_channels < 6:
             raise ConfigError(
@@ -271,6 +282,10 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("pair_fraction",), _POSITIVE, 1),
     (("anchor_luma", "anchor_chroma"), 0, math.inf),
     (("learning_rate", "discriminator_learning_rate", "max_grad_norm"), _POSITIVE, math.inf),
+)
+_ABSTRACTED = (
+    *("content_weight", "anchor_weight", "evenness_weight"),
+    *("reconstruction_steps", "brush_steps"),
 )
 _GENERATOR_WEIGHTS = tuple(item.name for item in fields(LossWeights) if item.name != "r1_weight")
 

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from ..errors import ConfigError
 from ..models.generator import StyleGenerator
+from . import losses
 from .abstraction import room_around, simplify_photo
 from .data import FaceSet, to_float
 
@@ -42,6 +43,7 @@ def lay_brush_marks(
     *,
     seed: int = 0,
     abstraction: int = 0,
+    grey: bool = False,
     precision: torch.dtype | None = None,
     hidden: bool = False,
 ) -> float:
@@ -57,11 +59,13 @@ def lay_brush_marks(
         steps: of one photo each, at least 1.
         seed: of the order of photos and of their colours.
         abstraction: radius of `simplify_photo`, in pixels; 0 to keep what the generator draws.
+        grey: the patches have no colours; says nothing without `abstraction`.
         precision: dtype of autocast; none where it is not given.
         hidden: show no progress bar.
 
     Returns:
-        Mean absolute difference from that, in [0, 2], over the last tenth of the steps.
+        Mean absolute difference from what it was to draw, in [0, 2], over the last tenth of the
+        steps.
 
     Raises:
         ConfigError: the generator's noise has no brush marks.
@@ -72,7 +76,7 @@ def lay_brush_marks(
             f"{generator.config.noise_channels}. Give --noise_channels 6, or --brush_steps 0."
         )
     device = generator.noise.device
-    start = copy.deepcopy(generator).eval().requires_grad_(False)
+    start = None if abstraction else copy.deepcopy(generator).eval().requires_grad_(False)
     with torch.no_grad():
         side = photos.images.shape[-1]
         noise = generator.tiled_noise((side // 4, side // 4)).float()
@@ -80,7 +84,7 @@ def lay_brush_marks(
         marks = _CONTRASTS[0] * wide[:, _TONE] + _CONTRASTS[1] * wide[:, _ACROSS]
     random = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(generator.parameters(), betas=(0.5, 0.99))
-    losses = []
+    distances = []
     for step in tqdm(range(steps), desc="brush marks", disable=hidden):
         rate = _RATES[0] + (_RATES[1] - _RATES[0]) * step / steps
         optimizer.param_groups[0]["lr"] = rate
@@ -89,7 +93,11 @@ def lay_brush_marks(
         with torch.no_grad():
             landmarks = photos.landmarks[index : index + 1].to(device)
             room = room_around(landmarks, side, _FEATURES, _NEAR, _FAR)
-            under = simplify_photo(photo, landmarks, abstraction) if abstraction else start(photo)
+            if start is None:
+                reference = losses.grey(photo) if grey else photo
+                under = simplify_photo(reference, landmarks, abstraction)
+            else:
+                under = start(photo)
             wanted = (under + marks[:, None] * room).clamp(-1, 1)
         with torch.autocast(device.type, precision, enabled=precision is not None):
             drawn = generator(photo)
@@ -97,9 +105,9 @@ def lay_brush_marks(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss.detach()))
+        distances.append(float(loss.detach()))
     optimizer.zero_grad()
-    last = losses[-max(1, steps // 10) :]
+    last = distances[-max(1, steps // 10) :]
     value = sum(last) / len(last)
     logger.info("Brush marks: off by %.3f after %d steps", value, steps)
     return value

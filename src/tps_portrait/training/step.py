@@ -145,16 +145,14 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
     return result
 
 
-def reconstruction_terms(nets: Networks, batch: Batch, abstraction: int = 0) -> Terms:
+def reconstruction_terms(nets: Networks, batch: Batch, args: TrainingArguments) -> Terms:
     """Warm-up: G repeats the smoothed photo, F the photo, so that both start from a face.
 
-    With `abstraction`, smoothed as `simplify_photo` does with that radius.
+    With `abstraction` G repeats what it is compared with later, the photo in patches.
     """
-    reference = batch.photo if batch.reference is None else batch.reference
-    if abstraction:
-        smooth = simplify_photo(reference, batch.photo_landmarks, abstraction)
-    else:
-        smooth = losses.smooth_regions(reference)
+    smooth = _wanted(batch, args)
+    if not args.abstraction:
+        smooth = losses.smooth_regions(smooth)
     return {
         "reconstruction": F.l1_loss(nets.generator(batch.photo), smooth),
         "reconstruction_inverse": F.l1_loss(nets.inverse(smooth), batch.photo),
@@ -245,11 +243,8 @@ def generator_terms(
         terms["contrast_example"] = contrast_loss(
             heads, encoder, drawings.example_drawn, batch.example
         )
-    reference = batch.photo if batch.reference is None else batch.reference
-    if not args.anchor_chroma:
-        reference = losses.grey(reference)
-    if args.abstraction:
-        reference = simplify_photo(reference, batch.photo_landmarks, args.abstraction)
+    if args.anchor_weight or args.evenness_weight or compared:
+        reference = _wanted(batch, args)
     if args.anchor_weight:
         terms["anchor"] = losses.anchor_loss(
             drawings.drawn, reference, args.anchor_luma, args.anchor_chroma
@@ -360,6 +355,16 @@ def _regions_hinge(
 def _regions_raise(judge: nn.Module, fake: dict[str, Tensor]) -> Tensor:
     logits = judge(parts=fake)
     return torch.stack([losses.generator_hinge(logits[k]) for k in logits]).mean()
+
+
+def _wanted(batch: Batch, args: TrainingArguments) -> Tensor:
+    """The photo of which drawings keep content and colours: in even light, simplified if asked."""
+    reference = batch.photo if batch.reference is None else batch.reference
+    if not args.anchor_chroma:
+        reference = losses.grey(reference)
+    if args.abstraction:
+        reference = simplify_photo(reference, batch.photo_landmarks, args.abstraction)
+    return reference
 
 
 def _gazes(batch: Batch) -> tuple[Tensor, Tensor]:
