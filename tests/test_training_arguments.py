@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tps_portrait import ConfigError
+from tps_portrait import ConfigError, TPSPortraitPipeline
+from tps_portrait.hub.listing import base_of
 from tps_portrait.training.arguments import (
     LossWeights,
     TrainingArguments,
@@ -105,6 +106,18 @@ class TestSources:
         args = parse_training_arguments(["--config", str(path)])
         # A style of one's own is named by its output folder.
         assert args.style == {"own_style": "my_style"}.get(path.stem, path.stem)
+
+    @pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
+    def test_shipped_configs_begin_with_weights_that_can_be_mixed(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(path.parents[2])
+        args = parse_training_arguments(["--config", str(path)])
+        assert base_of(args.pretrained_model_name_or_path) == "animation"
+        generator = TPSPortraitPipeline.from_pretrained(
+            args.pretrained_model_name_or_path
+        ).generator
+        assert generator.config.noise_channels in (0, args.noise_channels)
 
 
 class TestFlags:
