@@ -55,6 +55,7 @@ LEFT_OUT: dict[str, Any] = {
     **{"texture_weight": 0.0, "noise_channels": 0, "evenness_weight": 0.0},
     **{"pattern_weight": 0.0, "discriminator_colour": 0.0, "distance": 0.0},
     **{"content_weight": 3.0, "content_every": 2},
+    **{"abstraction": 0, "brush_steps": 0},
 }
 # The paper's terms and the grid term, which only knows of pixels: no network that saw a style or a
 # face before, nothing that holds the photo's content or colours, and our defaults for the rest.
@@ -229,8 +230,8 @@ def recipe(style: str) -> dict[str, Any]:
     frozen = FROZEN / f"{style}.yaml"
     path = frozen if frozen.is_file() else RECIPES / frozen.name
     chosen = dict(yaml.safe_load(path.read_text("utf-8")))
-    for name in ("content_network", "training_networks"):
-        if name in chosen:
+    for name in ("pretrained_model_name_or_path", "content_network", "training_networks"):
+        if name in chosen and (ROOT / chosen[name]).exists():  # the start may be a bundled style
             chosen[name] = str(ROOT / chosen[name])
     return chosen
 
