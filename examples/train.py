@@ -9,6 +9,7 @@ loads, at `<output_dir>/style`.
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from dataclasses import replace
@@ -41,13 +42,24 @@ from tps_portrait.hub.cards import Collection, StyleFacts, hardware_name, write_
 from tps_portrait.hub.facts import Sample, history_from
 from tps_portrait.hub.listing import base_of
 from tps_portrait.hub.styles import locate_style
-from tps_portrait.training import batches, brush, checkpoint, data, networks, step, tracking
-from tps_portrait.training.arguments import TrainingArguments, parse_training_arguments
+from tps_portrait.training import (
+    batches,
+    brush,
+    checkpoint,
+    data,
+    divergence,
+    networks,
+    step,
+    tracking,
+)
+from tps_portrait.training.arguments import TrainingArguments
 from tps_portrait.training.augment import DiscriminatorAugmentation, PhotoAugmentation
 from tps_portrait.training.content import ContentNetwork
 from tps_portrait.training.contrast import PatchContrast
 from tps_portrait.training.data import FaceSet
+from tps_portrait.training.parsing import parse_training_arguments
 from tps_portrait.training.precision import usable_precision
+from tps_portrait.training.washes import Washes
 
 logger = get_logger(__name__)
 
@@ -89,6 +101,10 @@ def make_networks(args: TrainingArguments, examples: FaceSet) -> step.Networks:
         ).train()
     else:
         generator = StyleGenerator(StyleGeneratorConfig())
+    washes = None
+    if args.washes:
+        start = copy.deepcopy(generator) if args.pretrained_model_name_or_path else None
+        washes = Washes.of_examples(args.washes, examples, start)
     if args.noise_channels is not None:
         generator = generator.with_noise(args.noise_channels)
     aligner = TPSAligner(TPSAlignerConfig(region_size=args.resolution // 4))
@@ -97,7 +113,7 @@ def make_networks(args: TrainingArguments, examples: FaceSet) -> step.Networks:
     inverse, discriminator = networks.make_networks(args.training_networks, local=local)
     content = ContentNetwork.from_file(args.content_network) if args.content_network else None
     contrast = PatchContrast(generator.config.channels) if args.contrast_weight else None
-    return step.Networks(generator, inverse, discriminator, aligner, content, contrast)
+    return step.Networks(generator, inverse, discriminator, aligner, content, contrast, washes)
 
 
 def save_style(
@@ -197,7 +213,7 @@ def train(args: TrainingArguments) -> None:
             precision=torch.bfloat16 if precision == "bf16" else None,
             hidden=not accelerator.is_local_main_process,
         )
-        step.check_weights(nets.generator.parameters())
+        divergence.check_weights(nets.generator.parameters())
     ema = EMAModel(
         nets.generator.parameters(), decay=args.ema_decay, use_ema_warmup=True, power=0.75
     )
@@ -225,6 +241,8 @@ def train(args: TrainingArguments) -> None:
     nets.aligner.to(accelerator.device)
     if nets.content is not None:
         nets.content.to(accelerator.device)
+    if nets.washes is not None:
+        nets.washes = nets.washes.to(accelerator.device)
     nets.generator, nets.inverse, nets.discriminator = accelerator.prepare(
         nets.generator, nets.inverse, nets.discriminator
     )
@@ -270,7 +288,7 @@ def train(args: TrainingArguments) -> None:
             norm = accelerator.clip_grad_norm_(parameters, args.max_grad_norm)
             # With fp16 the gradient scaler skips a step that overflows.
             if norm is not None and precision != "fp16":
-                step.check_gradients(norm, who)
+                divergence.check_gradients(norm, who)
         optimizer.step()
         scheduler.step()
         optimizer.zero_grad()
@@ -326,7 +344,7 @@ def train(args: TrainingArguments) -> None:
                 accelerator.log({**values, "learning_rate": rate}, step=progress.step)
                 bar.set_postfix({k: f"{v:.2f}" for k, v in values.items() if k in _SHOWN})
             if progress.step % args.checkpointing_steps == 0:
-                step.check_weights([*drawers, *judges])
+                divergence.check_weights([*drawers, *judges])
                 progress.seconds = time.monotonic() - started
                 checkpoint.save_checkpoint(
                     accelerator, checkpoints, progress.step, args.checkpoints_total_limit
@@ -341,7 +359,7 @@ def train(args: TrainingArguments) -> None:
 
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        step.check_weights(drawers)
+        divergence.check_weights(drawers)
         if progress.step % args.validation_steps:
             show_samples()
         ema.copy_to(generator.parameters())

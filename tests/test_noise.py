@@ -46,14 +46,14 @@ class TestTile:
         assert steps[0] < 1.5 * steps[1:].max()
         assert steps[0] < 0.5
 
-    @pytest.mark.parametrize("channels", [2, 6])
+    @pytest.mark.parametrize("channels", [2, 6, 8])
     def test_is_the_same_everywhere_and_always(self, channels: int) -> None:
         assert torch.equal(make_noise(channels), make_noise(channels))
         assert not torch.equal(make_noise(channels), make_noise(channels, seed=1))
 
     def test_more_channels_begin_with_the_same(self) -> None:
-        whole = make_noise(6)
-        for channels in range(1, 6):
+        whole = make_noise(8)
+        for channels in range(1, 8):
             assert torch.equal(make_noise(channels), whole[:, :channels])
 
     def test_brush_marks_have_one_tone_and_two_sides(self) -> None:
@@ -76,6 +76,23 @@ class TestTile:
         steps = (tone - tone.roll(1, axis)).abs().mean(1 - axis)
         assert steps[0] < 1.5 * steps[1:].mean()
 
+    @pytest.mark.parametrize("axis", [0, 1])
+    def test_washes_are_broad_and_fit_at_the_edges(self, axis: int) -> None:
+        noise = make_noise(8)[0]
+        amount, rims = noise[6:]
+        alike = (noise * noise.roll(8, 1 + axis)).mean((1, 2))
+        assert alike[6] > 0.3 > 0.1 > alike[:2].abs().max(), "32 px off it is often the same blot"
+        for channel in (amount, rims):
+            steps = (channel - channel.roll(1, axis)).abs().mean(1 - axis)
+            assert steps[0] < 1.5 * steps[1:].max()
+
+    def test_rims_lie_where_washes_end(self) -> None:
+        amount, rims = make_noise(8)[0, 6:]
+        slope = (amount[1:-1, 2:] - amount[1:-1, :-2]).abs()
+        slope = slope + (amount[2:, 1:-1] - amount[:-2, 1:-1]).abs()
+        dried = rims[1:-1, 1:-1] > 1
+        assert slope[dried].mean() > 1.5 * slope[~dried].mean()
+
 
 class TestGenerator:
     def test_flat_photos_are_drawn_flat_only_without_it(self) -> None:
@@ -94,7 +111,9 @@ class TestGenerator:
         assert generator.config.noise_channels == 0
         assert not any("noise" in key for key in generator.state_dict())
 
-    @pytest.mark.parametrize(("channels", "most"), [(0, 0.9975e9), (4, 1.0e9), (6, 1.0005e9)])
+    @pytest.mark.parametrize(
+        ("channels", "most"), [(0, 0.9975e9), (4, 1.0e9), (6, 1.0005e9), (8, 1.0015e9)]
+    )
     def test_hardly_adds_to_the_cost(self, channels: int, most: float) -> None:
         generator = StyleGenerator(StyleGeneratorConfig(noise_channels=channels)).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -184,9 +203,9 @@ class TestGenerator:
         with pytest.raises(ConfigError, match="beginning of the other"):
             few.with_silent_noise(many)
 
-    @pytest.mark.parametrize("channels", [-1, 7])
+    @pytest.mark.parametrize("channels", [-1, 9])
     def test_number_of_channels_is_checked(self, channels: int) -> None:
-        with pytest.raises(Exception, match="noise_channels must be 0 to 6"):
+        with pytest.raises(Exception, match="noise_channels must be 0 to 8"):
             StyleGeneratorConfig(noise_channels=channels)
 
 

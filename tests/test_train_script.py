@@ -268,6 +268,18 @@ def test_brush_marks_are_laid_once(work: Path, train: Train) -> None:
     assert "Brush marks: off by" not in said
 
 
+def test_washes_are_taught_over_the_lines_of_the_start(work: Path, train: Train) -> None:
+    options = ("--pretrained_model_name_or_path", "animation", "--noise_channels", 8)
+    options += ("--washes", 1.4, "--reconstruction_steps", 1, "--max_train_steps", 2)
+    train("washed", *options)
+    style = work / "washed" / "style"
+    assert "`washes` 1.4" in (style / "README.md").read_text("utf-8")
+    assert TPSPortraitPipeline.from_pretrained(style).generator.config.noise_channels == 8
+    # Without a number of channels it is the start's, and washes find none.
+    done = train("unwashed", *options[:2], "--washes", 1.4, fails=True)
+    assert "--noise_channels 8" in done.stderr
+
+
 def test_a_style_of_a_bundled_one_mixes_with_it_by_weights(work: Path, train: Train) -> None:
     """The start has a base of its own: all three go back to the same weights."""
     train("bent", "--max_train_steps", 1, "--pretrained_model_name_or_path", "ink_paint")

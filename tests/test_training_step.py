@@ -24,19 +24,19 @@ from tps_portrait.training.arguments import TrainingArguments
 from tps_portrait.training.augment import DiscriminatorAugmentation
 from tps_portrait.training.content import ContentNetwork
 from tps_portrait.training.data import load_faces, to_float
+from tps_portrait.training.divergence import check_gradients, check_weights
 from tps_portrait.training.losses import anchor_loss, grey, pattern_loss
 from tps_portrait.training.pupils import locate_pupils
 from tps_portrait.training.step import (
     Batch,
     Networks,
-    check_gradients,
-    check_weights,
     discriminator_terms,
     draw,
     generator_terms,
     reconstruction_terms,
     weighted_sum,
 )
+from tps_portrait.training.washes import Washes
 from tps_portrait.training.weights import LossWeights
 
 OFF = {item.name: 0.0 for item in fields(LossWeights)}
@@ -252,6 +252,19 @@ class TestTerms:
         others = generator_terms(nets, batch, drawings, args, augment)
         assert all(term > 1e-4 for term in others.values())
 
+    def test_with_washes_tones_are_those_of_paint(self, batch: Batch) -> None:
+        washes = Washes(1.4, torch.tensor([1.0, 0.95, 0.9]).view(1, 3, 1, 1))
+        nets = replace(networks(), content=ContentNetwork(), washes=washes)
+        weights = {"content_weight": 1.0, "anchor_weight": 1.0, "evenness_weight": 1.0}
+        args = options(**{**OFF, **weights}, content_network="given", abstraction=4, resolution=128)
+        painted = simplify_photo(batch.photo, batch.photo_landmarks, 4)
+        drawings = replace(draw(nets, batch, args, 0), drawn=washes.toned(painted))
+        augment = DiscriminatorAugmentation(0.0)
+        terms = generator_terms(nets, batch, drawings, args, augment)
+        assert all(term < 1e-6 for term in terms.values())
+        others = generator_terms(replace(nets, washes=None), batch, drawings, args, augment)
+        assert all(others[name] > 1e-3 for name in ("content", "anchor"))
+
     def test_texture_is_that_of_the_aligned_example(self, batch: Batch) -> None:
         nets = replace(networks(), content=ContentNetwork())
         args = options(**{**OFF, "texture_weight": 1.0}, content_network="given", resolution=128)
@@ -433,6 +446,24 @@ class TestProgress:
                 for one in (batch, colourless)
             )
             torch.testing.assert_close(terms["reconstruction"], same["reconstruction"])
+
+    def test_washes_are_painted_where_the_generator_has_them_in_its_noise(
+        self, batch: Batch
+    ) -> None:
+        nets = networks()
+        nets.generator = nets.generator.with_noise(8)
+        nets.washes = Washes(1.4, torch.ones(1, 3, 1, 1))
+        args = options(resolution=64, abstraction=2)
+        noise = nets.generator.tiled_noise((16, 16))
+        under = simplify_photo(batch.photo, batch.photo_landmarks, 2)
+        wanted = nets.washes.painted(under, batch.photo_landmarks, noise, batch.photo)
+        with torch.no_grad():
+            distance = (nets.generator(batch.photo) - wanted).abs().mean()
+            terms = reconstruction_terms(nets, batch, args)
+        torch.testing.assert_close(terms["reconstruction"], distance)
+        # The way back starts from washes, too.
+        back = (nets.inverse(wanted) - batch.photo).abs().mean()
+        torch.testing.assert_close(terms["reconstruction_inverse"], back)
 
     def test_anchor_pulls_the_colour_to_the_photo(self, batch: Batch) -> None:
         nets, args = networks(), options(**{**OFF, "anchor_weight": 1.0})

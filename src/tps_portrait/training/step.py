@@ -6,7 +6,6 @@ spline that moves a onto b, G photo to style, F style to photo, W a random smoot
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -14,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import TrainingDivergedError
 from ..models.aligner import TPSAligner
 from ..models.generator import StyleGenerator
 from ..ops.tps import resize_grid, warp
@@ -24,10 +22,12 @@ from .arguments import TrainingArguments
 from .augment import DiscriminatorAugmentation, random_deformation, random_gradients
 from .content import ContentNetwork, content_loss
 from .contrast import contrast_loss
+from .divergence import diverged
 from .mouths import same_mouth
 from .networks import unwrap_model
 from .pupils import locate_pupils
 from .texture import texture_loss
+from .washes import Washes
 
 # Side of the pictures without detail, in pixels: enough that most is far from their borders.
 _PLAIN_SIDE = 192
@@ -43,6 +43,7 @@ class Networks:
     aligner: TPSAligner
     content: ContentNetwork | None = None
     contrast: nn.Module | None = None
+    washes: Washes | None = None
 
 
 @dataclass
@@ -148,11 +149,16 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
 def reconstruction_terms(nets: Networks, batch: Batch, args: TrainingArguments) -> Terms:
     """Warm-up: G repeats the smoothed photo, F the photo, so that both start from a face.
 
-    With `abstraction` G repeats what it is compared with later, the photo in patches.
+    With `abstraction` G repeats what it is compared with later, the photo in patches; with `washes`
+    it learns these.
     """
     smooth = _wanted(batch, args)
     if not args.abstraction:
         smooth = losses.smooth_regions(smooth)
+    if nets.washes is not None:
+        noise = unwrap_model(nets.generator).tiled_noise((smooth.shape[-2] // 4,) * 2)
+        with torch.no_grad():
+            smooth = nets.washes.painted(smooth, batch.photo_landmarks, noise, _lit(batch))
     return {
         "reconstruction": F.l1_loss(nets.generator(batch.photo), smooth),
         "reconstruction_inverse": F.l1_loss(nets.inverse(smooth), batch.photo),
@@ -245,6 +251,8 @@ def generator_terms(
         )
     if args.anchor_weight or args.evenness_weight or compared:
         reference = _wanted(batch, args)
+        if nets.washes is not None:
+            reference = nets.washes.toned(reference)
     if args.anchor_weight:
         terms["anchor"] = losses.anchor_loss(
             drawings.drawn, reference, args.anchor_luma, args.anchor_chroma
@@ -304,40 +312,8 @@ def weighted_sum(terms: Terms, args: TrainingArguments) -> Tensor:
     }
     for name, value in terms.items():
         if not torch.isfinite(value) or value.abs() > 1e4:
-            raise _diverged(f"The loss {name!r} became {value.item():g}.")
+            raise diverged(f"The loss {name!r} became {value.item():g}.")
     return torch.stack([weights.get(name, 1.0) * value for name, value in terms.items()]).sum()
-
-
-def check_gradients(norm: Tensor, what: str) -> None:
-    """Refuse to step along gradients that are not finite; the weights are still good then.
-
-    Args:
-        norm: norm of the gradients.
-        what: whose gradients they are, for the message.
-
-    Raises:
-        TrainingDivergedError: the norm is NaN or infinite.
-    """
-    if not torch.isfinite(norm):
-        raise _diverged(f"The gradients of {what} became {norm.item():g}.")
-
-
-def check_weights(parameters: Iterable[Tensor]) -> None:
-    """Refuse to call weights good that are not: before a checkpoint replaces an older one.
-
-    Raises:
-        TrainingDivergedError: a weight is NaN, infinite, or above 1e4.
-    """
-    largest = torch.stack([p.detach().abs().amax() for p in parameters if p.numel()]).amax()
-    if not largest <= 1e4:
-        raise _diverged(f"The largest weight became {largest.item():g}.")
-
-
-def _diverged(reason: str) -> TrainingDivergedError:
-    return TrainingDivergedError(
-        f"{reason} Training stopped. Resume from the last checkpoint with a lower "
-        "--learning_rate or --discriminator_learning_rate, or with --mixed_precision no."
-    )
 
 
 def _regions_hinge(
@@ -359,7 +335,7 @@ def _regions_raise(judge: nn.Module, fake: dict[str, Tensor]) -> Tensor:
 
 def _wanted(batch: Batch, args: TrainingArguments) -> Tensor:
     """The photo of which drawings keep content and colours: in even light, simplified if asked."""
-    reference = batch.photo if batch.reference is None else batch.reference
+    reference = _lit(batch)
     if not args.anchor_chroma:
         reference = losses.grey(reference)
     if args.abstraction:
@@ -369,11 +345,15 @@ def _wanted(batch: Batch, args: TrainingArguments) -> Tensor:
 
 def _gazes(batch: Batch) -> tuple[Tensor, Tensor]:
     """Pupils of the examples and of the photos in even light."""
-    photo = batch.photo if batch.reference is None else batch.reference
     return (
         locate_pupils(batch.example, batch.example_landmarks),
-        locate_pupils(photo, batch.photo_landmarks),
+        locate_pupils(_lit(batch), batch.photo_landmarks),
     )
+
+
+def _lit(batch: Batch) -> Tensor:
+    """The photo in even light."""
+    return batch.photo if batch.reference is None else batch.reference
 
 
 def _seen(pictures: Tensor, drawings: Drawings) -> Tensor:

@@ -16,23 +16,28 @@ from torch import Tensor
 
 NOISE_SIDE = 128
 """Side of the tile of noise, in places of the stem: 512 pixels."""
-NOISE_CHANNELS = 6
-"""At most: four of grain and two of brush marks."""
+NOISE_CHANNELS = 8
+"""At most: four of grain, two of brush marks and two of washes."""
 
-_GRAIN = 4
+_GRAIN, _MARKED = 4, 6
 # In places: half the length and half the width of a mark, and how many lie on a tile. They cover it
 # more than twice.
 _LONG, _WIDE, _MARKS = 5.0, 2.2, 900
+# Layers of washes: from which height of a landscape each begins, and how much it adds. How steep
+# shores are, and how wide the rim is outside and inside.
+_LAYERS = ((0.0, 1.0), (0.3, 0.7))
+_STEEP, _OUTSIDE, _INSIDE = 1.6, 0.05, 0.16
 
 
 def make_noise(channels: int, seed: int = 0) -> Tensor:
     """Make a tile of noise whose edges fit each other.
 
     Args:
-        channels: 1 to 6. The first four are grain: channel i has a cell for each 2**i places. The
+        channels: 1 to 8. The first four are grain: channel i has a cell for each 2**i places. The
             fifth and sixth are brush marks, about 40 x 18 pixels, one over the other along a
             direction that turns slowly: a tone for each mark, and the position across it, from
-            which bristles and lit edges can grow.
+            which bristles and lit edges can grow. The seventh and eighth are washes, blots of 64
+            pixels and more: how much paint has flowed there, and the rims where it dried.
         seed: of `numpy.random.RandomState`, whose numbers are the same for all time.
 
     Returns:
@@ -42,6 +47,8 @@ def make_noise(channels: int, seed: int = 0) -> Tensor:
     levels = [_grain(random, 2**channel) for channel in range(min(channels, _GRAIN))]
     if channels > _GRAIN:
         levels.append(torch.from_numpy(_brush_marks(seed))[None, : channels - _GRAIN])
+    if channels > _MARKED:
+        levels.append(_washes(seed)[:, : channels - _MARKED])
     noise = torch.cat(levels, 1)
     return (noise - noise.mean((2, 3), keepdim=True)) / noise.std((2, 3), keepdim=True)
 
@@ -89,3 +96,17 @@ def _brush_marks(seed: int) -> np.ndarray:
         mark = np.stack([np.full_like(across, tone), across / _WIDE])
         page[where] += (mark - page[where]) * cover
     return page
+
+
+def _washes(seed: int) -> Tensor:
+    """Amount of paint and rims, `(1, 2, 128, 128)`, of layers that ran over the paper."""
+    random = np.random.RandomState([seed, 2])
+    amount, rims = torch.zeros(1, 1, NOISE_SIDE, NOISE_SIDE), 0.0
+    for shore, share in _LAYERS:
+        sizes = ((16, 1.0), (8, 0.55), (4, 0.3), (2, 0.12))
+        land = sum((height * _grain(random, size) for size, height in sizes), torch.zeros(1))
+        land = (land - land.mean()) / land.std() - shore
+        amount = amount + share * torch.tanh(_STEEP * land)
+        width = torch.where(land > 0, _INSIDE, _OUTSIDE)
+        rims = rims + torch.exp(-((land / width) ** 2))
+    return torch.cat([amount, rims], 1)

@@ -1,0 +1,168 @@
+"""Washes: photos painted in transparent layers on paper, as the first thing a generator is taught.
+
+Not in arXiv 2211.15549. Watercolor and ink are not opaque: what is light is bare paper, what is
+dark is more paint. A hundred examples and some hundred adversarial steps do not teach a network
+that was trained on photos to leave their tones; a picture of how this photo would look in washes
+does. Density is what is painted with here (paint lets exp(-density) of the light through, Beer and
+Lambert), as in Bousseau et al., "Interactive watercolor rendering with temporal coherence and
+abstraction", 2006, doi 10.1145/1124728.1124751: layers, darker rims, pigment that flows apart and
+settles in the grain. The paper is that of the examples, lines are those that the start draws, blots
+and grain those of the generator's own noise, so that it can learn where they lie.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from kornia.filters import gaussian_blur2d
+from torch import Tensor
+
+from ..errors import ConfigError
+from ..models.generator import StyleGenerator
+from .abstraction import room_around
+from .data import FaceSet, to_float
+
+WASH_CHANNELS = 8
+"""Channels of noise that washes need: the last two are their blots and the rims of these."""
+
+# Share of an example's pixels that are taken for bare paper.
+_BARE = 0.05
+# Densities below which the paper stays bare, and by how much colours are purer than in the photo.
+_TOE, _PURITY = 0.15, 1.2
+# Layers from white to the darkest, how sharply they end, and their share against smooth tones.
+_LAYERS, _SHARPNESS, _LAYERED = 4.5, 2.5, 0.5
+# What a standard deviation of blots, of their rims and of grain changes of the density; what
+# grain changes of the paper.
+_BLOTS, _RIMS, _GRAIN, _TOOTH = 0.22, 0.08, 0.09, 0.012
+# Width in pixels of the dark rim of a wash, of 512, and its strength.
+_EDGE_WIDTH, _EDGE = 4, 0.8
+# Widest line in pixels, of 512; strength of lines; density of what is no line.
+_LINE_WIDTH, _LINES, _FAINT = 9, 0.7, 0.04
+# Share of the start's own drawing in eyes and mouth.
+_FEATURES_DRAWN = 0.7
+# Share of the blots that is left in the middle of a face.
+_FACE = 0.3
+_EYES_AND_MOUTH, _ALL = slice(36, 68), slice(0, 68)
+
+
+@dataclass(frozen=True)
+class Washes:
+    """How a photo looks in washes.
+
+    Attributes:
+        density: the darkest that paint gets, exp(-density) of the paper; about 1.4 for watercolor,
+            2.6 for ink.
+        paper: colour of bare paper, `(1, 3, 1, 1)` in [0, 1].
+        start: draws the lines; no lines without.
+    """
+
+    density: float
+    paper: Tensor
+    start: StyleGenerator | None = None
+
+    @classmethod
+    def of_examples(
+        cls, density: float, examples: FaceSet, start: StyleGenerator | None = None
+    ) -> Washes:
+        """Take the paper from style examples: the mean colour of their lightest twentieth."""
+        colours = F.adaptive_avg_pool2d(to_float(examples.images), 64) / 2 + 0.5
+        colours = colours.movedim(1, -1).reshape(-1, 3)
+        luma = colours @ colours.new_tensor([0.299, 0.587, 0.114])
+        paper = colours[luma >= luma.quantile(1 - _BARE)].mean(0)
+        if start is not None:
+            start = start.eval().requires_grad_(False)
+        return cls(density, paper.view(1, 3, 1, 1), start)
+
+    def to(self, device: torch.device) -> Washes:
+        """Return the same on another device."""
+        start = self.start if self.start is None else self.start.to(device)
+        return replace(self, paper=self.paper.to(device), start=start)
+
+    def toned(self, pixel_values: Tensor) -> Tensor:
+        """Return a picture in the tones of paint on paper, without layers, blots, rims or lines.
+
+        Args:
+            pixel_values: `(B, 3, H, W)` in [-1, 1].
+
+        Returns:
+            `(B, 3, H, W)` in [-1, 1], float32.
+        """
+        return self._on_paper(self._density(pixel_values.float() / 2 + 0.5))
+
+    def painted(
+        self, pixel_values: Tensor, landmarks: Tensor, noise: Tensor, photo: Tensor
+    ) -> Tensor:
+        """Return a picture in washes.
+
+        Args:
+            pixel_values: `(B, 3, S, S)` in [-1, 1], S a multiple of 4: what to paint, as a rule
+                the photo in patches (`simplify_photo`).
+            landmarks: `(B, 68, 2)`, (x, y) in [-1, 1], pixel centres (`align_corners=False`).
+            noise: `(1, channels, S / 4, S / 4)`, that of the generator which is to learn it.
+            photo: `(B, 3, S, S)` in [-1, 1], of which the start draws the lines.
+
+        Returns:
+            `(B, 3, S, S)` in [-1, 1], float32.
+
+        Raises:
+            ConfigError: the noise has no washes.
+        """
+        if noise.shape[1] < WASH_CHANNELS:
+            raise ConfigError(
+                f"washes needs {WASH_CHANNELS} channels of noise; the generator has "
+                f"{noise.shape[1]}. Give --noise_channels {WASH_CHANNELS}, or --washes 0."
+            )
+        side = photo.shape[-1]
+        noise = F.interpolate(noise.float(), scale_factor=4, mode="bilinear", align_corners=False)
+        grain = 0.7 * noise[:, 0:1] + 0.3 * noise[:, 1:2]
+        blots, rims = noise[:, WASH_CHANNELS - 2, None], noise[:, WASH_CHANNELS - 1, None]
+        far = room_around(landmarks, side, _EYES_AND_MOUTH, 0.03, 0.12)
+        face = _FACE + (1 - _FACE) * room_around(landmarks, side, _ALL, 0.03, 0.6)
+        under = pixel_values.float() / 2 + 0.5
+        lines: Tensor | float = 0.0
+        if self.start is not None:
+            drawn = self.start(photo).float().clamp(-1, 1) / 2 + 0.5
+            under = under + _FEATURES_DRAWN * (1 - far) * (drawn - under)
+            lines = _LINES * (1 - _FEATURES_DRAWN * (1 - far)) * _lines(drawn, side)
+        density = self._density(under)
+        mean = density.mean(1, keepdim=True)
+        layer = self.density / _LAYERS
+        within = torch.tanh(2 * _SHARPNESS * ((mean / layer).frac() - 0.5))
+        layered = layer * ((mean / layer).floor() + within / (2 * math.tanh(_SHARPNESS)) + 0.5)
+        density = density * (1 + _LAYERED * far * (layered / (mean + 1e-3) - 1))
+        mean = density.mean(1, keepdim=True)
+        width = _EDGE_WIDTH * side / 512
+        window = 2 * round(2 * width) + 1
+        rim = (mean - gaussian_blur2d(mean, window, (width, width), "replicate")).clamp_min(0)
+        flow = 1 + face * (_BLOTS * blots + _RIMS * rims) + _GRAIN * grain
+        density = density * (flow.clamp_min(0.2) + _EDGE * face * rim / (mean + 1e-3))
+        return self._on_paper(density + lines, 1 + _TOOTH * grain)
+
+    def _density(self, colours: Tensor) -> Tensor:
+        """Density of each colour, `(B, 3, H, W)`, of pictures in [0, 1]."""
+        density = -colours.clamp(0.02, 1).log()
+        mean = density.mean(1, keepdim=True)
+        density = (mean + _PURITY * (density - mean)).clamp_min(0)
+        # Thin paint is a little thinner everywhere, and leaves the lightest places bare.
+        mean = density.mean(1, keepdim=True)
+        return density * (0.72 + 0.1 * self.density) * (1 - torch.exp(-((mean / _TOE) ** 2)))
+
+    def _on_paper(self, density: Tensor, paper: Tensor | float = 1.0) -> Tensor:
+        density = self.density * torch.tanh(density / self.density)
+        return 2 * (self.paper * paper * torch.exp(-density)).clamp(0, 1) - 1
+
+
+def _lines(drawn: Tensor, side: int) -> Tensor:
+    """Density of what is dark and thin, `(B, 1, H, W)`, of drawings in [0, 1]."""
+    luma = drawn.mean(1, keepdim=True).clamp_min(0.03)
+    width = max(3, round(_LINE_WIDTH * side / 1024) * 2 + 1)
+
+    def lightest(x: Tensor) -> Tensor:
+        return F.max_pool2d(x, width, 1, width // 2)
+
+    # A morphological closing takes away what is dark and thinner than the window.
+    closed = -lightest(-lightest(luma))
+    return ((closed / luma).log() - _FAINT).clamp_min(0)

@@ -1,0 +1,128 @@
+"""Washes: tones of paint on paper, and what is painted where."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from conftest import tiny_generator
+from faces import EXAMPLES, make_landmarks
+from tps_portrait import ConfigError
+from tps_portrait.models.generator.noise import make_noise
+from tps_portrait.training.data import FaceSet, load_faces, to_float
+from tps_portrait.training.washes import Washes, _lines
+
+SIDE = 256
+PAPER = torch.tensor([1.0, 0.95, 0.9]).view(1, 3, 1, 1)
+
+
+def flat(value: float) -> Tensor:
+    """A picture of one grey, in [-1, 1]."""
+    return torch.full((1, 3, SIDE, SIDE), 2 * value - 1)
+
+
+@pytest.fixture(scope="module")
+def face() -> Tensor:
+    """Landmarks of a small face in the middle."""
+    return 0.3 * make_landmarks(1)
+
+
+@pytest.fixture(scope="module")
+def noise() -> Tensor:
+    return make_noise(8)[..., : SIDE // 4, : SIDE // 4]
+
+
+class TestTones:
+    def test_white_is_bare_paper_and_black_the_darkest_paint(self) -> None:
+        washes = Washes(1.4, PAPER)
+        white = washes.toned(flat(1.0))[0, :, 0, 0] / 2 + 0.5
+        torch.testing.assert_close(white, PAPER.flatten())
+        black = washes.toned(flat(0.0))[0, :, 0, 0] / 2 + 0.5
+        darkest = PAPER.flatten() * torch.exp(torch.tensor(-1.4))
+        torch.testing.assert_close(black, darkest, atol=0.02, rtol=0)
+
+    def test_darker_stays_darker(self) -> None:
+        grey = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)
+        toned = Washes(1.4, PAPER).toned(grey)[0, :, 0]
+        assert (toned[:, 1:] >= toned[:, :-1]).all()
+        assert (toned[:, 8:-16].diff() > 0).all()
+
+    def test_what_is_nearly_white_is_paper(self) -> None:
+        light = Washes(1.4, torch.ones(1, 3, 1, 1)).toned(flat(0.95))
+        assert light.mean() / 2 + 0.5 > 0.98
+
+    def test_colours_stay(self) -> None:
+        red = torch.tensor([0.6, -0.4, -0.5]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
+        toned = Washes(1.4, torch.ones(1, 3, 1, 1)).toned(red)[0, :, 0, 0]
+        assert toned[0] > toned[1] > toned[2]
+
+    def test_paper_is_the_lightest_of_the_examples(self) -> None:
+        images = torch.full((2, 3, 64, 64), 90, dtype=torch.uint8)
+        images[:, :, :8] = torch.tensor([250, 240, 220], dtype=torch.uint8).view(1, 3, 1, 1)
+        examples = FaceSet(images, make_landmarks(2), ("a", "b"), images[:, :1])
+        paper = Washes.of_examples(1.4, examples).paper
+        wanted = torch.tensor([250, 240, 220]).view(1, 3, 1, 1) / 255
+        torch.testing.assert_close(paper, wanted, atol=5e-3, rtol=0)
+
+
+class TestPainted:
+    def test_blots_lie_where_the_noise_has_them(self, face: Tensor, noise: Tensor) -> None:
+        wall = flat(0.5)
+        painted = Washes(1.4, PAPER).painted(wall, face, noise, wall)
+        small = torch.nn.functional.avg_pool2d(painted.mean(1, keepdim=True), 4)
+        away = slice(0, 12)  # places above the face
+        pair = torch.stack([small[0, 0, away].flatten(), noise[0, 6, away].flatten()])
+        assert torch.corrcoef(pair)[0, 1] < -0.7, "more paint is darker"
+
+    def test_bare_paper_has_none(self, face: Tensor, noise: Tensor) -> None:
+        paper = Washes(1.4, PAPER).painted(flat(1.0), face, noise, flat(1.0))
+        wall = Washes(1.4, PAPER).painted(flat(0.5), face, noise, flat(0.5))
+        assert paper.std((2, 3)).mean() < 0.3 * wall.std((2, 3)).mean()
+
+    def test_faces_have_fewer(self, face: Tensor, noise: Tensor) -> None:
+        wall = flat(0.5)
+        calm = torch.cat([torch.zeros(1, 6, *noise.shape[-2:]), noise[:, 6:]], 1)
+        painted = Washes(1.4, PAPER).painted(wall, face, calm, wall)[0].mean(0)
+        x, y = ((face[0, 27:].mean(0) + 1) * SIDE / 2).round().int().tolist()
+        near = painted[y - 12 : y + 12, x - 12 : x + 12]
+        assert near.std() < 0.6 * painted[:48].std()
+
+    def test_edges_of_a_wash_are_darker(self, face: Tensor) -> None:
+        half = flat(0.9)
+        half[..., SIDE // 2 :] = 0.0
+        still = torch.zeros(1, 8, SIDE // 4, SIDE // 4)
+        row = Washes(1.4, PAPER).painted(half, face, still, half)[0, 0, 4]
+        assert row[SIDE // 2 + 1] < row[-8] - 0.05
+        assert row[SIDE // 2 - 2] == pytest.approx(row[8].item(), abs=0.02)
+
+    def test_lines_are_those_of_the_start(self, face: Tensor, noise: Tensor) -> None:
+        photo = to_float(load_faces(EXAMPLES, SIDE, limit=1, minimum=1).images)
+        start = tiny_generator()
+        with torch.no_grad():
+            bare = Washes(1.4, PAPER).painted(photo, face, noise, photo)
+            drawn = Washes(1.4, PAPER, start).painted(photo, face, noise, photo)
+            lines = _lines(start(photo).clamp(-1, 1) / 2 + 0.5, SIDE)[0, 0, :64]
+        change = (bare - drawn)[0].mean(0)[:64]
+        assert (change[lines > 0.05] > 0).all()
+        assert change[lines == 0].abs().max() < 1e-6
+
+    def test_other_noise_is_refused(self, face: Tensor, noise: Tensor) -> None:
+        with pytest.raises(ConfigError, match="--noise_channels 8"):
+            Washes(1.4, PAPER).painted(flat(0.5), face, noise[:, :6], flat(0.5))
+
+    def test_half_precision_is_painted_in_full(self, face: Tensor, noise: Tensor) -> None:
+        wall = flat(0.5)
+        whole = Washes(1.4, PAPER).painted(wall, face, noise, wall)
+        half = Washes(1.4, PAPER).painted(wall.bfloat16(), face, noise.bfloat16(), wall)
+        assert half.dtype == torch.float32
+        torch.testing.assert_close(half, whole, atol=0.02, rtol=0)
+
+
+def test_lines_are_dark_and_thin() -> None:
+    drawn = torch.full((1, 3, 128, 128), 0.8)
+    drawn[..., 20:22] = 0.2
+    drawn[..., 60:100] = 0.2
+    found = _lines(drawn, 512)[0, 0, 64]
+    assert (found[20:22] > 1).all()
+    assert found[23:].max() == 0
