@@ -44,7 +44,6 @@ from tps_portrait.hub.listing import base_of
 from tps_portrait.hub.styles import locate_style
 from tps_portrait.training import (
     batches,
-    brush,
     checkpoint,
     data,
     divergence,
@@ -57,9 +56,9 @@ from tps_portrait.training.augment import DiscriminatorAugmentation, PhotoAugmen
 from tps_portrait.training.content import ContentNetwork
 from tps_portrait.training.contrast import PatchContrast
 from tps_portrait.training.data import FaceSet
+from tps_portrait.training.painting import make_painter
 from tps_portrait.training.parsing import parse_training_arguments
 from tps_portrait.training.precision import usable_precision
-from tps_portrait.training.washes import Washes
 
 logger = get_logger(__name__)
 
@@ -101,10 +100,8 @@ def make_networks(args: TrainingArguments, examples: FaceSet) -> step.Networks:
         ).train()
     else:
         generator = StyleGenerator(StyleGeneratorConfig())
-    washes = None
-    if args.washes:
-        start = copy.deepcopy(generator) if args.pretrained_model_name_or_path else None
-        washes = Washes.of_examples(args.washes, examples, start)
+    start = copy.deepcopy(generator) if args.pretrained_model_name_or_path else None
+    painter = make_painter(args, examples, start)
     if args.noise_channels is not None:
         generator = generator.with_noise(args.noise_channels)
     aligner = TPSAligner(TPSAlignerConfig(region_size=args.resolution // 4))
@@ -113,7 +110,7 @@ def make_networks(args: TrainingArguments, examples: FaceSet) -> step.Networks:
     inverse, discriminator = networks.make_networks(args.training_networks, local=local)
     content = ContentNetwork.from_file(args.content_network) if args.content_network else None
     contrast = PatchContrast(generator.config.channels) if args.contrast_weight else None
-    return step.Networks(generator, inverse, discriminator, aligner, content, contrast, washes)
+    return step.Networks(generator, inverse, discriminator, aligner, content, contrast, painter)
 
 
 def save_style(
@@ -199,21 +196,6 @@ def train(args: TrainingArguments) -> None:
         for net in (nets.generator, nets.inverse, nets.discriminator):
             net.to(memory_format=torch.channels_last)
     progress, started = checkpoint.Progress(), time.monotonic()
-    if args.brush_steps and resumed is not None:
-        logger.info("No brush marks are laid: the run goes on from %s", resumed)
-    elif args.brush_steps:
-        # With fp16 in full precision: there is no scaler here.
-        brush.lay_brush_marks(
-            nets.generator.to(accelerator.device),
-            photos,
-            args.brush_steps,
-            seed=args.seed,
-            abstraction=args.abstraction,
-            grey=not args.anchor_chroma,
-            precision=torch.bfloat16 if precision == "bf16" else None,
-            hidden=not accelerator.is_local_main_process,
-        )
-        divergence.check_weights(nets.generator.parameters())
     ema = EMAModel(
         nets.generator.parameters(), decay=args.ema_decay, use_ema_warmup=True, power=0.75
     )
@@ -241,8 +223,8 @@ def train(args: TrainingArguments) -> None:
     nets.aligner.to(accelerator.device)
     if nets.content is not None:
         nets.content.to(accelerator.device)
-    if nets.washes is not None:
-        nets.washes = nets.washes.to(accelerator.device)
+    if nets.painter is not None:
+        nets.painter = nets.painter.to(accelerator.device)
     nets.generator, nets.inverse, nets.discriminator = accelerator.prepare(
         nets.generator, nets.inverse, nets.discriminator
     )

@@ -46,14 +46,14 @@ class TestTile:
         assert steps[0] < 1.5 * steps[1:].max()
         assert steps[0] < 0.5
 
-    @pytest.mark.parametrize("channels", [2, 6, 8])
+    @pytest.mark.parametrize("channels", [2, 6, 8, 16])
     def test_is_the_same_everywhere_and_always(self, channels: int) -> None:
         assert torch.equal(make_noise(channels), make_noise(channels))
         assert not torch.equal(make_noise(channels), make_noise(channels, seed=1))
 
     def test_more_channels_begin_with_the_same(self) -> None:
-        whole = make_noise(8)
-        for channels in range(1, 8):
+        whole = make_noise(16)
+        for channels in range(1, 16):
             assert torch.equal(make_noise(channels), whole[:, :channels])
 
     def test_brush_marks_have_one_tone_and_two_sides(self) -> None:
@@ -75,6 +75,14 @@ class TestTile:
         tone = make_noise(6)[0, 4]
         steps = (tone - tone.roll(1, axis)).abs().mean(1 - axis)
         assert steps[0] < 1.5 * steps[1:].mean()
+
+    def test_strokes_lie_along_their_directions(self) -> None:
+        tones = make_noise(16)[0, 8::2]
+        # x, down to the right, y, down to the left
+        for index, step in enumerate(((0, 4), (3, 3), (4, 0), (3, -3))):
+            alike = (tones * tones.roll(step, (1, 2))).mean((1, 2))
+            assert alike.argmax() == index
+            assert alike[index] > 0.2 + alike[(index + 2) % 4]
 
     @pytest.mark.parametrize("axis", [0, 1])
     def test_washes_are_broad_and_fit_at_the_edges(self, axis: int) -> None:
@@ -112,7 +120,8 @@ class TestGenerator:
         assert not any("noise" in key for key in generator.state_dict())
 
     @pytest.mark.parametrize(
-        ("channels", "most"), [(0, 0.9975e9), (4, 1.0e9), (6, 1.0005e9), (8, 1.0015e9)]
+        ("channels", "most"),
+        [(0, 0.9975e9), (4, 1.0e9), (6, 1.0005e9), (8, 1.0015e9), (16, 1.006e9)],
     )
     def test_hardly_adds_to_the_cost(self, channels: int, most: float) -> None:
         generator = StyleGenerator(StyleGeneratorConfig(noise_channels=channels)).eval()
@@ -203,9 +212,9 @@ class TestGenerator:
         with pytest.raises(ConfigError, match="beginning of the other"):
             few.with_silent_noise(many)
 
-    @pytest.mark.parametrize("channels", [-1, 9])
+    @pytest.mark.parametrize("channels", [-1, 17])
     def test_number_of_channels_is_checked(self, channels: int) -> None:
-        with pytest.raises(Exception, match="noise_channels must be 0 to 8"):
+        with pytest.raises(Exception, match="noise_channels must be 0 to 16"):
             StyleGeneratorConfig(noise_channels=channels)
 
 

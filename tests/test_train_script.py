@@ -255,19 +255,6 @@ class TestContrast:
         assert {path.name for path in checkpoint.glob("*.safetensors")} == set(NETWORKS)
 
 
-def test_brush_marks_are_laid_once(work: Path, train: Train) -> None:
-    """Before the first step of a new run, not before those of one that goes on."""
-    options = ("--pretrained_model_name_or_path", "animation", "--noise_channels", 6)
-    options += ("--brush_steps", 2, "--reconstruction_steps", 0, "--checkpointing_steps", 1)
-    said = train("painted", *options, "--max_train_steps", 1).stderr
-    assert "Brush marks: off by" in said
-    assert "`brush_steps` 2" in (work / "painted" / "style" / "README.md").read_text("utf-8")
-    on = ("--max_train_steps", 2, "--resume_from_checkpoint", "latest")
-    said = train("painted", *options, *on).stderr
-    assert "No brush marks are laid" in said
-    assert "Brush marks: off by" not in said
-
-
 def test_washes_are_taught_over_the_lines_of_the_start(work: Path, train: Train) -> None:
     options = ("--pretrained_model_name_or_path", "animation", "--noise_channels", 8)
     options += ("--washes", 1.4, "--reconstruction_steps", 1, "--max_train_steps", 2)
@@ -278,6 +265,14 @@ def test_washes_are_taught_over_the_lines_of_the_start(work: Path, train: Train)
     # Without a number of channels it is the start's, and washes find none.
     done = train("unwashed", *options[:2], "--washes", 1.4, fails=True)
     assert "--noise_channels 8" in done.stderr
+
+
+def test_strokes_are_taught_to_a_new_generator(work: Path, train: Train) -> None:
+    options = ("--noise_channels", 16, "--strokes", 0.1, "--reconstruction_steps", 1)
+    train("stroked", *options, "--max_train_steps", 2)
+    style = work / "stroked" / "style"
+    assert "`strokes` 0.1" in (style / "README.md").read_text("utf-8")
+    assert TPSPortraitPipeline.from_pretrained(style).generator.config.noise_channels == 16
 
 
 def test_a_style_of_a_bundled_one_mixes_with_it_by_weights(work: Path, train: Train) -> None:

@@ -176,16 +176,9 @@ class TestRanges:
             ({"adam_beta1": 1.0}, "adam_beta1 must be"),
             ({"photo_augmentation": 2.0}, "photo_augmentation must be in 0 to 1"),
             ({"push_to_hub": True}, "--hub_model_id"),
-            ({"brush_steps": 9}, "--reconstruction_steps 0"),
-            ({"brush_steps": 9, "reconstruction_steps": 0}, "--pretrained_model_name_or_path"),
-            (
-                {
-                    **{"brush_steps": 9, "reconstruction_steps": 0, "noise_channels": 4},
-                    "pretrained_model_name_or_path": "animation",
-                },
-                "--noise_channels 6 instead of 4",
-            ),
             ({"washes": 1.4, "noise_channels": 4}, "--noise_channels 8 instead of 4"),
+            ({"strokes": 0.1, "noise_channels": 8}, "--noise_channels 16 instead of 8"),
+            ({"washes": 1.4, "strokes": 0.1}, "--washes 0, or --strokes 0"),
             ({"washes": 6.0}, "washes must be in 0 to 5"),
             ({"abstraction": 17, "resolution": 512}, "abstraction must be in 0 to 16"),
             ({"abstraction": 9}, "at most 8 pixels at a resolution of 256; got 9"),
@@ -200,11 +193,6 @@ class TestRanges:
         with pytest.raises(ConfigError) as caught:
             TrainingArguments(**values)
         assert expected in str(caught.value)
-
-    def test_patches_are_something_to_lay_marks_over(self) -> None:
-        values: dict[str, Any] = {"brush_steps": 9, "reconstruction_steps": 0, "abstraction": 8}
-        args = TrainingArguments(train_data_dir="style", photo_data_dir=["photos"], **values)
-        assert args.pretrained_model_name_or_path is None
 
     def test_all_losses_off(self) -> None:
         off = {item.name: 0.0 for item in fields(LossWeights)}

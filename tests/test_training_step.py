@@ -22,10 +22,10 @@ from tps_portrait import (
 from tps_portrait.training.abstraction import simplify_photo
 from tps_portrait.training.arguments import TrainingArguments
 from tps_portrait.training.augment import DiscriminatorAugmentation
-from tps_portrait.training.content import ContentNetwork
+from tps_portrait.training.content import ContentNetwork, content_loss
 from tps_portrait.training.data import load_faces, to_float
 from tps_portrait.training.divergence import check_gradients, check_weights
-from tps_portrait.training.losses import anchor_loss, grey, pattern_loss
+from tps_portrait.training.losses import anchor_loss, grey, grid_loss, pattern_loss
 from tps_portrait.training.pupils import locate_pupils
 from tps_portrait.training.step import (
     Batch,
@@ -252,17 +252,20 @@ class TestTerms:
         others = generator_terms(nets, batch, drawings, args, augment)
         assert all(term > 1e-4 for term in others.values())
 
-    def test_with_washes_tones_are_those_of_paint(self, batch: Batch) -> None:
+    def test_with_washes_the_photo_is_painted_first(self, batch: Batch) -> None:
         washes = Washes(1.4, torch.tensor([1.0, 0.95, 0.9]).view(1, 3, 1, 1))
-        nets = replace(networks(), content=ContentNetwork(), washes=washes)
+        nets = replace(networks(), content=ContentNetwork(), painter=washes)
+        nets.generator = nets.generator.with_noise(8)
         weights = {"content_weight": 1.0, "anchor_weight": 1.0, "evenness_weight": 1.0}
         args = options(**{**OFF, **weights}, content_network="given", abstraction=4, resolution=128)
-        painted = simplify_photo(batch.photo, batch.photo_landmarks, 4)
-        drawings = replace(draw(nets, batch, args, 0), drawn=washes.toned(painted))
+        under = simplify_photo(batch.photo, batch.photo_landmarks, 4)
+        noise = nets.generator.tiled_noise((16, 16))
+        painted = washes.painted(under, batch.photo_landmarks, noise, batch.photo)
+        drawings = replace(draw(nets, batch, args, 0), drawn=painted)
         augment = DiscriminatorAugmentation(0.0)
         terms = generator_terms(nets, batch, drawings, args, augment)
         assert all(term < 1e-6 for term in terms.values())
-        others = generator_terms(replace(nets, washes=None), batch, drawings, args, augment)
+        others = generator_terms(replace(nets, painter=None), batch, drawings, args, augment)
         assert all(others[name] > 1e-3 for name in ("content", "anchor"))
 
     def test_texture_is_that_of_the_aligned_example(self, batch: Batch) -> None:
@@ -452,18 +455,25 @@ class TestProgress:
     ) -> None:
         nets = networks()
         nets.generator = nets.generator.with_noise(8)
-        nets.washes = Washes(1.4, torch.ones(1, 3, 1, 1))
-        args = options(resolution=64, abstraction=2)
+        nets.painter = Washes(1.4, torch.ones(1, 3, 1, 1))
+        nets.content = ContentNetwork()
+        args = options(
+            resolution=64, abstraction=2, content_weight=1.0, grid_weight=1.0, content_network="it"
+        )
         noise = nets.generator.tiled_noise((16, 16))
         under = simplify_photo(batch.photo, batch.photo_landmarks, 2)
-        wanted = nets.washes.painted(under, batch.photo_landmarks, noise, batch.photo)
+        wanted = nets.painter.painted(under, batch.photo_landmarks, noise, batch.photo)
         with torch.no_grad():
-            distance = (nets.generator(batch.photo) - wanted).abs().mean()
+            drawn = nets.generator(batch.photo)
             terms = reconstruction_terms(nets, batch, args)
-        torch.testing.assert_close(terms["reconstruction"], distance)
+        torch.testing.assert_close(terms["reconstruction"], (drawn - wanted).abs().mean())
         # The way back starts from washes, too.
         back = (nets.inverse(wanted) - batch.photo).abs().mean()
         torch.testing.assert_close(terms["reconstruction_inverse"], back)
+        assert terms["content"] == content_loss(nets.content, drawn, wanted, {}, {}) > 0
+        assert terms["grid"] == grid_loss(drawn) > 0
+        plain = reconstruction_terms(replace(nets, painter=None), batch, args)
+        assert set(plain) == {"reconstruction", "reconstruction_inverse"}
 
     def test_anchor_pulls_the_colour_to_the_photo(self, batch: Batch) -> None:
         nets, args = networks(), options(**{**OFF, "anchor_weight": 1.0})

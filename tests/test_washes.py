@@ -33,29 +33,40 @@ def noise() -> Tensor:
     return make_noise(8)[..., : SIDE // 4, : SIDE // 4]
 
 
+def tones(washes: Washes, picture: Tensor) -> Tensor:
+    """What becomes of a picture where neither noise nor a face is near, `(3, W)` in [0, 1]."""
+    far = torch.full((1, 68, 2), 5.0)
+    still = torch.zeros(1, 8, picture.shape[-2] // 4, picture.shape[-1] // 4)
+    return washes.painted(picture, far, still, picture)[0, :, 4] / 2 + 0.5
+
+
 class TestTones:
     def test_white_is_bare_paper_and_black_the_darkest_paint(self) -> None:
-        washes = Washes(1.4, PAPER)
-        white = washes.toned(flat(1.0))[0, :, 0, 0] / 2 + 0.5
+        white = tones(Washes(1.4, PAPER), flat(1.0))[:, 4]
         torch.testing.assert_close(white, PAPER.flatten())
-        black = washes.toned(flat(0.0))[0, :, 0, 0] / 2 + 0.5
+        black = tones(Washes(1.4, PAPER), flat(0.0))[:, 4]
         darkest = PAPER.flatten() * torch.exp(torch.tensor(-1.4))
         torch.testing.assert_close(black, darkest, atol=0.02, rtol=0)
 
-    def test_darker_stays_darker(self) -> None:
-        grey = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)
-        toned = Washes(1.4, PAPER).toned(grey)[0, :, 0]
-        assert (toned[:, 1:] >= toned[:, :-1]).all()
-        assert (toned[:, 8:-16].diff() > 0).all()
+    def test_darker_is_darker(self) -> None:
+        values = torch.linspace(0.1, 0.9, 9).tolist()
+        found = torch.stack([tones(Washes(1.4, PAPER), flat(value))[0, 4] for value in values])
+        assert (found.diff() > 0.01).all()
+
+    def test_tones_end_in_layers(self) -> None:
+        ramp = torch.linspace(-1, 1, 512).expand(1, 3, 512, 512)
+        slopes = tones(Washes(1.4, PAPER), ramp)[0, 32:-32].diff()
+        assert (slopes > -1e-3).all()
+        assert slopes.max() > 2.5 * slopes.median()
 
     def test_what_is_nearly_white_is_paper(self) -> None:
-        light = Washes(1.4, torch.ones(1, 3, 1, 1)).toned(flat(0.95))
-        assert light.mean() / 2 + 0.5 > 0.98
+        light = tones(Washes(1.4, torch.ones(1, 3, 1, 1)), flat(0.95))
+        assert light.mean() > 0.98
 
     def test_colours_stay(self) -> None:
-        red = torch.tensor([0.6, -0.4, -0.5]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
-        toned = Washes(1.4, torch.ones(1, 3, 1, 1)).toned(red)[0, :, 0, 0]
-        assert toned[0] > toned[1] > toned[2]
+        red = torch.tensor([0.6, -0.4, -0.5]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
+        found = tones(Washes(1.4, torch.ones(1, 3, 1, 1)), red)[:, 4]
+        assert found[0] > found[1] > found[2]
 
     def test_paper_is_the_lightest_of_the_examples(self) -> None:
         images = torch.full((2, 3, 64, 64), 90, dtype=torch.uint8)
@@ -108,8 +119,9 @@ class TestPainted:
         assert change[lines == 0].abs().max() < 1e-6
 
     def test_other_noise_is_refused(self, face: Tensor, noise: Tensor) -> None:
-        with pytest.raises(ConfigError, match="--noise_channels 8"):
-            Washes(1.4, PAPER).painted(flat(0.5), face, noise[:, :6], flat(0.5))
+        for other, count in ((noise[:, :6], 6), (None, 0)):
+            with pytest.raises(ConfigError, match=f"has {count}. Give --noise_channels 8"):
+                Washes(1.4, PAPER).painted(flat(0.5), face, other, flat(0.5))
 
     def test_half_precision_is_painted_in_full(self, face: Tensor, noise: Tensor) -> None:
         wall = flat(0.5)

@@ -70,11 +70,6 @@ class TrainingArguments(LossWeights):
     reconstruction_steps: int = option(
         200, "Steps at the start in which G only learns to repeat a smoothed photo."
     )
-    brush_steps: int = option(
-        0,
-        "Steps before the first, of a new run, in which G only learns to lay brush marks over what "
-        "the start draws, or with abstraction over photos in patches.",
-    )
     learning_rate: float = option(4e-4, "Learning rate of the generators.")
     discriminator_learning_rate: float = option(1e-3, "Learning rate of the discriminators.")
     adam_beta1: float = option(0.5, "First Adam moment.")
@@ -124,8 +119,13 @@ class TrainingArguments(LossWeights):
     )
     washes: float = option(
         0.0,
-        "Teach washes on paper in the reconstruction steps, and keep their tones: the darkest is "
-        "exp(-washes) of the paper (1.4 watercolor, 2.6 ink); 0 for opaque styles.",
+        "Compare with the photo in washes on paper, from the reconstruction steps on: the darkest "
+        "is exp(-washes) of the paper (1.5 watercolor, 2.6 ink); 0 for other styles.",
+    )
+    strokes: float = option(
+        0.0,
+        "Compare with the photo in brush strokes of this contrast along its forms (0.1 oil), from "
+        "the reconstruction steps on; 0 for other styles.",
     )
     texture_every: int = option(1, "Compute the texture term every N steps.")
     checkpointing_steps: int = option(500, "Write a checkpoint every N steps.")
@@ -184,11 +184,6 @@ class TrainingArguments(LossWeights):
                     f"{name} needs a network: give --content_network FILE, such as "
                     f"examples/data/networks/vgg16_conv3.safetensors, or --{name} 0."
                 )
-        if self.brush_steps and self.reconstruction_steps:
-            raise ConfigError(
-                "reconstruction_steps would wipe out the marks of brush_steps: give "
-                "--reconstruction_steps 0, or --brush_steps 0."
-            )
         if self.abstraction > self.resolution // 32:
             raise ConfigError(
                 f"abstraction must be at most {self.resolution // 32} pixels at a resolution of "
@@ -199,22 +194,14 @@ class TrainingArguments(LossWeights):
                 "abstraction changes what drawings are compared with, and nothing compares them: "
                 f"set one of {', '.join(_ABSTRACTED)} above 0, or give --abstraction 0."
             )
-        if self.brush_steps and not self.pretrained_model_name_or_path and not self.abstraction:
-            raise ConfigError(
-                "brush_steps lays marks over what G draws, and a new G draws nothing yet: give "
-                "--pretrained_model_name_or_path, such as animation, or --abstraction above 0, or "
-                "--brush_steps 0."
-            )
-        if self.brush_steps and self.noise_channels is not None and self.noise_channels < 6:
-            raise ConfigError(
-                f"brush_steps needs brush marks in the noise: give --noise_channels 6 instead of "
-                f"{self.noise_channels}, or --brush_steps 0."
-            )
-        if self.washes and self.noise_channels is not None and self.noise_channels < 8:
-            raise ConfigError(
-                f"washes needs blots in the noise: give --noise_channels 8 instead of "
-                f"{self.noise_channels}, or --washes 0."
-            )
+        for name, channels in (("washes", 8), ("strokes", 16)):
+            if getattr(self, name) and (self.noise_channels or channels) < channels:
+                raise ConfigError(
+                    f"{name} needs noise to grow from: give --noise_channels {channels} instead of "
+                    f"{self.noise_channels}, or --{name} 0."
+                )
+        if self.washes and self.strokes:
+            raise ConfigError("A style has washes or strokes: give --washes 0, or --strokes 0.")
         if self.texture_weight and self.resolution < 128:
             raise ConfigError(
                 f"texture_weight compares windows of 128 pixels; resolution is {self.resolution}. "
@@ -276,12 +263,13 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("unaligned_every", "invariance_every", "content_every", "texture_every"), 1, math.inf),
     (("checkpointing_steps", "validation_steps", "checkpoints_total_limit"), 1, math.inf),
     (("max_train_samples", "logging_steps"), 1, math.inf),
-    (("noise_channels",), 0, 8),
+    (("noise_channels",), 0, 16),
     (("calibration_photos",), 0, 8),
     (("content_pooling",), 1, 8),
     (("abstraction",), 0, 16),
     (("washes",), 0, 5),
-    (("reconstruction_steps", "brush_steps", "lr_warmup_steps"), 0, math.inf),
+    (("strokes",), 0, 0.5),
+    (("reconstruction_steps", "lr_warmup_steps"), 0, math.inf),
     (("dataloader_num_workers",), 0, math.inf),
     (tuple(item.name for item in fields(LossWeights)), 0, math.inf),
     (("photo_augmentation", "discriminator_augmentation"), 0, 1),
@@ -291,8 +279,5 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("anchor_luma", "anchor_chroma"), 0, math.inf),
     (("learning_rate", "discriminator_learning_rate", "max_grad_norm"), _POSITIVE, math.inf),
 )
-_ABSTRACTED = (
-    *("content_weight", "anchor_weight", "evenness_weight"),
-    *("reconstruction_steps", "brush_steps"),
-)
+_ABSTRACTED = ("content_weight", "anchor_weight", "evenness_weight", "reconstruction_steps")
 _GENERATOR_WEIGHTS = tuple(item.name for item in fields(LossWeights) if item.name != "r1_weight")

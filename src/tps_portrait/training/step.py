@@ -25,9 +25,9 @@ from .contrast import contrast_loss
 from .divergence import diverged
 from .mouths import same_mouth
 from .networks import unwrap_model
+from .painting import Painter
 from .pupils import locate_pupils
 from .texture import texture_loss
-from .washes import Washes
 
 # Side of the pictures without detail, in pixels: enough that most is far from their borders.
 _PLAIN_SIDE = 192
@@ -43,7 +43,7 @@ class Networks:
     aligner: TPSAligner
     content: ContentNetwork | None = None
     contrast: nn.Module | None = None
-    washes: Washes | None = None
+    painter: Painter | None = None
 
 
 @dataclass
@@ -149,20 +149,24 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
 def reconstruction_terms(nets: Networks, batch: Batch, args: TrainingArguments) -> Terms:
     """Warm-up: G repeats the smoothed photo, F the photo, so that both start from a face.
 
-    With `abstraction` G repeats what it is compared with later, the photo in patches; with `washes`
-    it learns these.
+    With `abstraction` G repeats what it is compared with later, the photo in patches. With `washes`
+    or `strokes` that is the photo in these: edges, layers and grain count by their content, too,
+    and nothing may be tied to the pixel grid.
     """
-    smooth = _wanted(batch, args)
-    if not args.abstraction:
-        smooth = losses.smooth_regions(smooth)
-    if nets.washes is not None:
-        noise = unwrap_model(nets.generator).tiled_noise((smooth.shape[-2] // 4,) * 2)
-        with torch.no_grad():
-            smooth = nets.washes.painted(smooth, batch.photo_landmarks, noise, _lit(batch))
-    return {
-        "reconstruction": F.l1_loss(nets.generator(batch.photo), smooth),
-        "reconstruction_inverse": F.l1_loss(nets.inverse(smooth), batch.photo),
+    wanted = _wanted(nets, batch, args)
+    if not args.abstraction and nets.painter is None:
+        wanted = losses.smooth_regions(wanted)
+    drawn = nets.generator(batch.photo)
+    terms = {
+        "reconstruction": F.l1_loss(drawn, wanted),
+        "reconstruction_inverse": F.l1_loss(nets.inverse(wanted), batch.photo),
     }
+    if nets.painter is not None:
+        if args.grid_weight:
+            terms["grid"] = losses.grid_loss(drawn)
+        if nets.content is not None and args.content_weight:
+            terms["content"] = content_loss(nets.content, drawn, wanted, {}, {})
+    return terms
 
 
 def discriminator_terms(
@@ -250,9 +254,7 @@ def generator_terms(
             heads, encoder, drawings.example_drawn, batch.example
         )
     if args.anchor_weight or args.evenness_weight or compared:
-        reference = _wanted(batch, args)
-        if nets.washes is not None:
-            reference = nets.washes.toned(reference)
+        reference = _wanted(nets, batch, args)
     if args.anchor_weight:
         terms["anchor"] = losses.anchor_loss(
             drawings.drawn, reference, args.anchor_luma, args.anchor_chroma
@@ -333,13 +335,16 @@ def _regions_raise(judge: nn.Module, fake: dict[str, Tensor]) -> Tensor:
     return torch.stack([losses.generator_hinge(logits[k]) for k in logits]).mean()
 
 
-def _wanted(batch: Batch, args: TrainingArguments) -> Tensor:
-    """The photo of which drawings keep content and colours: in even light, simplified if asked."""
-    reference = _lit(batch)
-    if not args.anchor_chroma:
-        reference = losses.grey(reference)
+@torch.no_grad()
+def _wanted(nets: Networks, batch: Batch, args: TrainingArguments) -> Tensor:
+    """What drawings keep content and colours of: the photo in even light, simplified or painted."""
+    photo, landmarks = _lit(batch), batch.photo_landmarks
+    reference = photo if args.anchor_chroma else losses.grey(photo)
     if args.abstraction:
-        reference = simplify_photo(reference, batch.photo_landmarks, args.abstraction)
+        reference = simplify_photo(reference, landmarks, args.abstraction)
+    if nets.painter is not None:
+        noise = _own_noise(nets, photo.shape[-2] // 4, photo.shape[-1] // 4)
+        reference = nets.painter.painted(reference, landmarks, noise, photo)
     return reference
 
 
@@ -364,12 +369,18 @@ def _seen(pictures: Tensor, drawings: Drawings) -> Tensor:
 
 def warped_noise(nets: Networks, grid: Tensor) -> Tensor | None:
     """The generator's noise under a deformation of the photo: strokes move with it then."""
+    noise = _own_noise(nets, grid.shape[1] // 4, grid.shape[2] // 4)
+    if noise is None:
+        return None
+    size = (noise.shape[-2], noise.shape[-1])
+    return warp(noise.expand(len(grid), -1, -1, -1), resize_grid(grid, size))
+
+
+def _own_noise(nets: Networks, height: int, width: int) -> Tensor | None:
     generator = unwrap_model(nets.generator)
     if not isinstance(generator, StyleGenerator) or not generator.config.noise_channels:
         return None
-    noise = generator.tiled_noise((grid.shape[1] // 4, grid.shape[2] // 4))
-    size = (noise.shape[-2], noise.shape[-1])
-    return warp(noise.expand(len(grid), -1, -1, -1), resize_grid(grid, size))
+    return generator.tiled_noise((height, width))
 
 
 def _visible(grid: Tensor) -> Tensor:

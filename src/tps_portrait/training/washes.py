@@ -81,19 +81,8 @@ class Washes:
         start = self.start if self.start is None else self.start.to(device)
         return replace(self, paper=self.paper.to(device), start=start)
 
-    def toned(self, pixel_values: Tensor) -> Tensor:
-        """Return a picture in the tones of paint on paper, without layers, blots, rims or lines.
-
-        Args:
-            pixel_values: `(B, 3, H, W)` in [-1, 1].
-
-        Returns:
-            `(B, 3, H, W)` in [-1, 1], float32.
-        """
-        return self._on_paper(self._density(pixel_values.float() / 2 + 0.5))
-
     def painted(
-        self, pixel_values: Tensor, landmarks: Tensor, noise: Tensor, photo: Tensor
+        self, pixel_values: Tensor, landmarks: Tensor, noise: Tensor | None, photo: Tensor
     ) -> Tensor:
         """Return a picture in washes.
 
@@ -101,7 +90,8 @@ class Washes:
             pixel_values: `(B, 3, S, S)` in [-1, 1], S a multiple of 4: what to paint, as a rule
                 the photo in patches (`simplify_photo`).
             landmarks: `(B, 68, 2)`, (x, y) in [-1, 1], pixel centres (`align_corners=False`).
-            noise: `(1, channels, S / 4, S / 4)`, that of the generator which is to learn it.
+            noise: `(1, channels, S / 4, S / 4)`, that of the generator which is to learn it;
+                None if it has none.
             photo: `(B, 3, S, S)` in [-1, 1], of which the start draws the lines.
 
         Returns:
@@ -110,10 +100,11 @@ class Washes:
         Raises:
             ConfigError: the noise has no washes.
         """
-        if noise.shape[1] < WASH_CHANNELS:
+        if noise is None or noise.shape[1] < WASH_CHANNELS:
+            found = 0 if noise is None else noise.shape[1]
             raise ConfigError(
-                f"washes needs {WASH_CHANNELS} channels of noise; the generator has "
-                f"{noise.shape[1]}. Give --noise_channels {WASH_CHANNELS}, or --washes 0."
+                f"washes needs {WASH_CHANNELS} channels of noise; the generator has {found}. Give "
+                f"--noise_channels {WASH_CHANNELS}, or --washes 0."
             )
         side = photo.shape[-1]
         noise = F.interpolate(noise.float(), scale_factor=4, mode="bilinear", align_corners=False)

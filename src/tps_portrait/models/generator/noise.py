@@ -16,13 +16,17 @@ from torch import Tensor
 
 NOISE_SIDE = 128
 """Side of the tile of noise, in places of the stem: 512 pixels."""
-NOISE_CHANNELS = 8
-"""At most: four of grain, two of brush marks and two of washes."""
+STROKE_DIRECTIONS = 4
+"""Directions of brush strokes, half a turn over so many apart, the first along x."""
+NOISE_CHANNELS = 8 + 2 * STROKE_DIRECTIONS
+"""At most: four of grain, two of brush marks, two of washes, two of strokes for each direction."""
 
-_GRAIN, _MARKED = 4, 6
+_GRAIN, _MARKED, _WASHED = 4, 6, 8
 # In places: half the length and half the width of a mark, and how many lie on a tile. They cover it
 # more than twice.
 _LONG, _WIDE, _MARKS = 5.0, 2.2, 900
+# The same of strokes, and how far their direction strays, in radians.
+_STROKE_LONG, _STROKE_WIDE, _STROKES, _STRAY = 6.5, 1.7, 700, 0.25
 # Layers of washes: from which height of a landscape each begins, and how much it adds. How steep
 # shores are, and how wide the rim is outside and inside.
 _LAYERS = ((0.0, 1.0), (0.3, 0.7))
@@ -33,11 +37,13 @@ def make_noise(channels: int, seed: int = 0) -> Tensor:
     """Make a tile of noise whose edges fit each other.
 
     Args:
-        channels: 1 to 8. The first four are grain: channel i has a cell for each 2**i places. The
+        channels: 1 to 16. The first four are grain: channel i has a cell for each 2**i places. The
             fifth and sixth are brush marks, about 40 x 18 pixels, one over the other along a
             direction that turns slowly: a tone for each mark, and the position across it, from
             which bristles and lit edges can grow. The seventh and eighth are washes, blots of 64
-            pixels and more: how much paint has flowed there, and the rims where it dried.
+            pixels and more: how much paint has flowed there, and the rims where it dried. Then come
+            strokes of four directions, tone and position across of each, about 52 x 14 pixels: what
+            a painter follows a form with can be chosen among them.
         seed: of `numpy.random.RandomState`, whose numbers are the same for all time.
 
     Returns:
@@ -49,6 +55,8 @@ def make_noise(channels: int, seed: int = 0) -> Tensor:
         levels.append(torch.from_numpy(_brush_marks(seed))[None, : channels - _GRAIN])
     if channels > _MARKED:
         levels.append(_washes(seed)[:, : channels - _MARKED])
+    if channels > _WASHED:
+        levels.append(torch.from_numpy(_strokes(seed))[None, : channels - _WASHED])
     noise = torch.cat(levels, 1)
     return (noise - noise.mean((2, 3), keepdim=True)) / noise.std((2, 3), keepdim=True)
 
@@ -82,18 +90,39 @@ def _brush_marks(seed: int) -> np.ndarray:
     random = np.random.RandomState([seed, 1])
     turn = [_grain(random, NOISE_SIDE // 8)[0, 0].numpy() for _ in range(2)]
     angle = np.arctan2(*turn) / 2
+    centres = random.uniform(0, NOISE_SIDE, (_MARKS, 2))
+    rows, columns = centres.astype(int).T
+    tones = random.uniform(-1, 1, _MARKS)
+    return _painted(centres, angle[rows, columns], tones, _LONG, _WIDE)
+
+
+@lru_cache(maxsize=2)
+def _strokes(seed: int) -> np.ndarray:
+    """Tone and position across, `(8, 128, 128)`, of strokes of one direction after the other."""
+    pages = []
+    for direction in range(STROKE_DIRECTIONS):
+        random = np.random.RandomState([seed, 3, direction])
+        centres = random.uniform(0, NOISE_SIDE, (_STROKES, 2))
+        angles = np.pi * direction / STROKE_DIRECTIONS + random.uniform(-_STRAY, _STRAY, _STROKES)
+        tones = random.uniform(-1, 1, _STROKES)
+        pages.append(_painted(centres, angles, tones, _STROKE_LONG, _STROKE_WIDE))
+    return np.concatenate(pages)
+
+
+def _painted(
+    centres: np.ndarray, angles: np.ndarray, tones: np.ndarray, long: float, wide: float
+) -> np.ndarray:
     page = np.zeros((2, NOISE_SIDE, NOISE_SIDE), np.float32)
-    reach = np.arange(-7, 8)
-    for centre, tone in zip(
-        random.uniform(0, NOISE_SIDE, (_MARKS, 2)), random.uniform(-1, 1, _MARKS), strict=True
-    ):
+    far = int(long) + 2
+    reach = np.arange(-far, far + 1)
+    for centre, angle, tone in zip(centres, angles, tones, strict=True):
         row, column = centre.astype(int)
         y, x = (row + reach - centre[0])[:, None], (column + reach - centre[1])[None]
-        cosine, sine = np.cos(angle[row, column]), np.sin(angle[row, column])
+        cosine, sine = np.cos(angle), np.sin(angle)
         along, across = np.abs(cosine * x + sine * y), cosine * y - sine * x
-        cover = np.clip(_LONG - along + 0.5, 0, 1) * np.clip(_WIDE - np.abs(across) + 0.5, 0, 1)
+        cover = np.clip(long - along + 0.5, 0, 1) * np.clip(wide - np.abs(across) + 0.5, 0, 1)
         where = np.ix_([0, 1], (row + reach) % NOISE_SIDE, (column + reach) % NOISE_SIDE)
-        mark = np.stack([np.full_like(across, tone), across / _WIDE])
+        mark = np.stack([np.full_like(across, tone), across / wide])
         page[where] += (mark - page[where]) * cover
     return page
 
@@ -101,7 +130,7 @@ def _brush_marks(seed: int) -> np.ndarray:
 def _washes(seed: int) -> Tensor:
     """Amount of paint and rims, `(1, 2, 128, 128)`, of layers that ran over the paper."""
     random = np.random.RandomState([seed, 2])
-    amount, rims = torch.zeros(1, 1, NOISE_SIDE, NOISE_SIDE), 0.0
+    amount = rims = torch.zeros(1, 1, NOISE_SIDE, NOISE_SIDE)
     for shore, share in _LAYERS:
         sizes = ((16, 1.0), (8, 0.55), (4, 0.3), (2, 0.12))
         land = sum((height * _grain(random, size) for size, height in sizes), torch.zeros(1))

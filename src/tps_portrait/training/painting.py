@@ -1,0 +1,44 @@
+"""What paints photos for a generator to learn from: washes or strokes, if a style asks for them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..models.generator import StyleGenerator
+from .arguments import TrainingArguments
+from .data import FaceSet
+from .strokes import Strokes
+from .washes import Washes
+
+
+class Painter(Protocol):
+    """Paints photos in the medium of a style."""
+
+    def painted(
+        self, pixel_values: Tensor, landmarks: Tensor, noise: Tensor | None, photo: Tensor
+    ) -> Tensor:
+        """Return a painted picture, see `Washes.painted` and `Strokes.painted`."""
+
+    def to(self, device: torch.device) -> Painter:
+        """Return the same on another device."""
+
+
+def make_painter(
+    args: TrainingArguments, examples: FaceSet, start: StyleGenerator | None
+) -> Painter | None:
+    """Make the painter that a training asks for.
+
+    Args:
+        args: at most one of `washes` and `strokes` is above 0.
+        examples: in the style; the paper of washes is theirs.
+        start: the generator that the training begins with, for the lines of washes; it is frozen.
+
+    Returns:
+        A painter, or None for a style without.
+    """
+    if args.washes:
+        return Washes.of_examples(args.washes, examples, start)
+    return Strokes(args.strokes) if args.strokes else None
