@@ -11,7 +11,8 @@ from faces import EXAMPLES, make_landmarks
 from tps_portrait import ConfigError
 from tps_portrait.models.generator.noise import make_noise
 from tps_portrait.training.data import FaceSet, load_faces, to_float
-from tps_portrait.training.washes import Washes, _lines
+from tps_portrait.training.lines import dark_lines
+from tps_portrait.training.washes import Washes
 
 SIDE = 256
 PAPER = torch.tensor([1.0, 0.95, 0.9]).view(1, 3, 1, 1)
@@ -113,7 +114,7 @@ class TestPainted:
         with torch.no_grad():
             bare = Washes(1.4, PAPER).painted(photo, face, noise, photo)
             drawn = Washes(1.4, PAPER, start).painted(photo, face, noise, photo)
-            lines = _lines(start(photo).clamp(-1, 1) / 2 + 0.5, SIDE)[0, 0, :64]
+            lines = dark_lines(start(photo).clamp(-1, 1) / 2 + 0.5, SIDE)[0, 0, :64]
         change = (bare - drawn)[0].mean(0)[:64]
         assert (change[lines > 0.05] > 0).all()
         assert change[lines == 0].abs().max() < 1e-6
@@ -129,12 +130,3 @@ class TestPainted:
         half = Washes(1.4, PAPER).painted(wall.bfloat16(), face, noise.bfloat16(), wall)
         assert half.dtype == torch.float32
         torch.testing.assert_close(half, whole, atol=0.02, rtol=0)
-
-
-def test_lines_are_dark_and_thin() -> None:
-    drawn = torch.full((1, 3, 128, 128), 0.8)
-    drawn[..., 20:22] = 0.2
-    drawn[..., 60:100] = 0.2
-    found = _lines(drawn, 512)[0, 0, 64]
-    assert (found[20:22] > 1).all()
-    assert found[23:].max() == 0

@@ -1,4 +1,4 @@
-"""What paints photos for a generator to learn from: washes or strokes, if a style asks for them."""
+"""What paints photos for a generator to learn from: cels, washes or strokes, as the style asks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..models.generator import StyleGenerator
 from .arguments import TrainingArguments
+from .cels import Cels
 from .data import FaceSet
 from .strokes import Strokes
 from .washes import Washes
@@ -20,7 +21,7 @@ class Painter(Protocol):
     def painted(
         self, pixel_values: Tensor, landmarks: Tensor, noise: Tensor | None, photo: Tensor
     ) -> Tensor:
-        """Return a painted picture, see `Washes.painted` and `Strokes.painted`."""
+        """Return a painted picture, see `Washes.painted`, for one."""
 
     def to(self, device: torch.device) -> Painter:
         """Return the same on another device."""
@@ -32,13 +33,17 @@ def make_painter(
     """Make the painter that a training asks for.
 
     Args:
-        args: at most one of `washes` and `strokes` is above 0.
+        args: at most one of `cels`, `washes` and `strokes` is above 0.
         examples: in the style; the paper of washes is theirs.
-        start: the generator that the training begins with, for the lines of washes; it is frozen.
+        start: the generator that the training begins with, for lines; it is frozen.
 
     Returns:
         A painter, or None for a style without.
     """
+    if start is not None:
+        start = start.eval().requires_grad_(False)
+    if args.cels:
+        return Cels(args.cels, start)
     if args.washes:
         return Washes.of_examples(args.washes, examples, start)
     return Strokes(args.strokes) if args.strokes else None

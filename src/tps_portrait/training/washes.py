@@ -12,7 +12,6 @@ and grain those of the generator's own noise, so that it can learn where they li
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -24,6 +23,7 @@ from ..errors import ConfigError
 from ..models.generator import StyleGenerator
 from .abstraction import room_around
 from .data import FaceSet, to_float
+from .lines import dark_lines, in_layers
 
 WASH_CHANNELS = 8
 """Channels of noise that washes need: the last two are their blots and the rims of these."""
@@ -39,8 +39,8 @@ _LAYERS, _SHARPNESS, _LAYERED = 4.5, 2.5, 0.5
 _BLOTS, _RIMS, _GRAIN, _TOOTH = 0.22, 0.08, 0.09, 0.012
 # Width in pixels of the dark rim of a wash, of 512, and its strength.
 _EDGE_WIDTH, _EDGE = 4, 0.8
-# Widest line in pixels, of 512; strength of lines; density of what is no line.
-_LINE_WIDTH, _LINES, _FAINT = 9, 0.7, 0.04
+# Strength of lines.
+_LINES = 0.7
 # Share of the start's own drawing in eyes and mouth.
 _FEATURES_DRAWN = 0.7
 # Share of the blots that is left in the middle of a face.
@@ -72,8 +72,6 @@ class Washes:
         colours = colours.movedim(1, -1).reshape(-1, 3)
         luma = colours @ colours.new_tensor([0.299, 0.587, 0.114])
         paper = colours[luma >= luma.quantile(1 - _BARE)].mean(0)
-        if start is not None:
-            start = start.eval().requires_grad_(False)
         return cls(density, paper.view(1, 3, 1, 1), start)
 
     def to(self, device: torch.device) -> Washes:
@@ -117,12 +115,11 @@ class Washes:
         if self.start is not None:
             drawn = self.start(photo).float().clamp(-1, 1) / 2 + 0.5
             under = under + _FEATURES_DRAWN * (1 - far) * (drawn - under)
-            lines = _LINES * (1 - _FEATURES_DRAWN * (1 - far)) * _lines(drawn, side)
+            lines = _LINES * (1 - _FEATURES_DRAWN * (1 - far)) * dark_lines(drawn, side)
         density = self._density(under)
         mean = density.mean(1, keepdim=True)
         layer = self.density / _LAYERS
-        within = torch.tanh(2 * _SHARPNESS * ((mean / layer).frac() - 0.5))
-        layered = layer * ((mean / layer).floor() + within / (2 * math.tanh(_SHARPNESS)) + 0.5)
+        layered = layer * in_layers(mean / layer, _SHARPNESS)
         density = density * (1 + _LAYERED * far * (layered / (mean + 1e-3) - 1))
         mean = density.mean(1, keepdim=True)
         width = _EDGE_WIDTH * side / 512
@@ -144,16 +141,3 @@ class Washes:
     def _on_paper(self, density: Tensor, paper: Tensor | float = 1.0) -> Tensor:
         density = self.density * torch.tanh(density / self.density)
         return 2 * (self.paper * paper * torch.exp(-density)).clamp(0, 1) - 1
-
-
-def _lines(drawn: Tensor, side: int) -> Tensor:
-    """Density of what is dark and thin, `(B, 1, H, W)`, of drawings in [0, 1]."""
-    luma = drawn.mean(1, keepdim=True).clamp_min(0.03)
-    width = max(3, round(_LINE_WIDTH * side / 1024) * 2 + 1)
-
-    def lightest(x: Tensor) -> Tensor:
-        return F.max_pool2d(x, width, 1, width // 2)
-
-    # A morphological closing takes away what is dark and thinner than the window.
-    closed = -lightest(-lightest(luma))
-    return ((closed / luma).log() - _FAINT).clamp_min(0)

@@ -25,7 +25,8 @@ class StyleGeneratorConfig(PortraitConfig):
         detail_channels: widths of the two layers at 1/2, which keep lines smooth across patches.
         noise_channels: channels of fixed noise behind the stem, from which paper grain and brush
             strokes can grow where a photo is flat: up to four of grain, each twice as coarse as the
-            one before, then two of brush marks; 0 for styles that stay flat there.
+            one before, then two of brush marks, two of washes and eight of strokes in four
+            directions; 0 for styles that stay flat there.
         norm: `weight` (scaled weight standardisation) or `batch`.
     """
 
