@@ -140,8 +140,9 @@ class TestGenerator:
         with torch.no_grad():
             torch.testing.assert_close(generator.fuse()(photo), generator(photo), atol=1e-4, rtol=0)
 
-    def test_is_stored_with_the_weights(self, tmp_path: Path) -> None:
-        generator, photo = noisy(), torch.rand(1, 3, 64, 64) * 2 - 1
+    @pytest.mark.parametrize("channels", [3, 6, NOISE_CHANNELS])
+    def test_is_stored_with_the_weights(self, tmp_path: Path, channels: int) -> None:
+        generator, photo = noisy(channels), torch.rand(1, 3, 64, 64) * 2 - 1
         generator.noise.mul_(2)
         generator.save_pretrained(tmp_path)
         loaded = StyleGenerator.from_pretrained(tmp_path)

@@ -36,6 +36,7 @@ from tps_portrait.training.step import (
     reconstruction_terms,
     weighted_sum,
 )
+from tps_portrait.training.texture import marks
 from tps_portrait.training.washes import Washes
 from tps_portrait.training.weights import LossWeights
 
@@ -470,6 +471,7 @@ class TestProgress:
         # The way back starts from washes, too.
         back = (nets.inverse(wanted) - batch.photo).abs().mean()
         torch.testing.assert_close(terms["reconstruction_inverse"], back)
+        assert terms["marks"] == (marks(drawn) - marks(wanted)).abs().mean() > 0
         assert terms["content"] == content_loss(nets.content, drawn, wanted, {}, {}) > 0
         assert terms["grid"] == grid_loss(drawn) > 0
         plain = reconstruction_terms(replace(nets, painter=None), batch, args)

@@ -27,7 +27,7 @@ from .mouths import same_mouth
 from .networks import unwrap_model
 from .painting import Painter
 from .pupils import locate_pupils
-from .texture import texture_loss
+from .texture import marks, texture_loss
 
 # Side of the pictures without detail, in pixels: enough that most is far from their borders.
 _PLAIN_SIDE = 192
@@ -150,8 +150,8 @@ def reconstruction_terms(nets: Networks, batch: Batch, args: TrainingArguments) 
     """Warm-up: G repeats the smoothed photo, F the photo, so that both start from a face.
 
     With `abstraction` G repeats what it is compared with later, the photo in patches. With `cels`,
-    `washes` or `strokes` that is the photo in these: edges, layers and grain count by
-    their content, too, and nothing may be tied to the pixel grid.
+    `washes` or `strokes` that is the photo in these: what is faint and fine counts once more, edges
+    and layers do by their content, and nothing may be tied to the pixel grid.
     """
     wanted = _wanted(nets, batch, args)
     if not args.abstraction and nets.painter is None:
@@ -162,6 +162,7 @@ def reconstruction_terms(nets: Networks, batch: Batch, args: TrainingArguments) 
         "reconstruction_inverse": F.l1_loss(nets.inverse(wanted), batch.photo),
     }
     if nets.painter is not None:
+        terms["marks"] = F.l1_loss(marks(drawn), marks(wanted))
         if args.grid_weight:
             terms["grid"] = losses.grid_loss(drawn)
         if nets.content is not None and args.content_weight:
@@ -311,6 +312,7 @@ def weighted_sum(terms: Terms, args: TrainingArguments) -> Tensor:
         "d_r1": args.r1_weight,
         "reconstruction": 10.0,
         "reconstruction_inverse": 10.0,
+        "marks": 10.0,
     }
     for name, value in terms.items():
         if not torch.isfinite(value) or value.abs() > 1e4:

@@ -130,12 +130,13 @@ def _painted(
 def _washes(seed: int) -> Tensor:
     """Amount of paint and rims, `(1, 2, 128, 128)`, of layers that ran over the paper."""
     random = np.random.RandomState([seed, 2])
-    amount = rims = torch.zeros(1, 1, NOISE_SIDE, NOISE_SIDE)
+    sizes = ((16, 1.0), (8, 0.55), (4, 0.3), (2, 0.12))
+    amounts, rims = [], []
     for shore, share in _LAYERS:
-        sizes = ((16, 1.0), (8, 0.55), (4, 0.3), (2, 0.12))
-        land = sum((height * _grain(random, size) for size, height in sizes), torch.zeros(1))
+        heights = torch.cat([height * _grain(random, size) for size, height in sizes])
+        land = heights.sum(0, keepdim=True)
         land = (land - land.mean()) / land.std() - shore
-        amount = amount + share * torch.tanh(_STEEP * land)
-        width = torch.where(land > 0, _INSIDE, _OUTSIDE)
-        rims = rims + torch.exp(-((land / width) ** 2))
-    return torch.cat([amount, rims], 1)
+        amounts.append(share * torch.tanh(_STEEP * land))
+        outside, inside = (torch.exp(-((land / width) ** 2)) for width in (_OUTSIDE, _INSIDE))
+        rims.append(outside + (inside - outside) * (land > 0))
+    return torch.cat([amounts[0] + amounts[1], rims[0] + rims[1]], 1)
