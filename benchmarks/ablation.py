@@ -55,7 +55,7 @@ LEFT_OUT: dict[str, Any] = {
     **{"texture_weight": 0.0, "noise_channels": 0, "evenness_weight": 0.0},
     **{"pattern_weight": 0.0, "discriminator_colour": 0.0, "distance": 0.0},
     **{"content_weight": 3.0, "content_every": 2},
-    **{"abstraction": 0, "cels": 0.0, "washes": 0.0, "strokes": 0.0},
+    **{"abstraction": 0, "washes": 0.0, "strokes": 0.0},
 }
 # The paper's terms and the grid term, which only knows of pixels: no network that saw a style or a
 # face before, nothing that holds the photo's content or colours, and our defaults for the rest.

@@ -178,7 +178,7 @@ class TestRanges:
             ({"push_to_hub": True}, "--hub_model_id"),
             ({"washes": 1.4, "noise_channels": 4}, "--noise_channels 8 instead of 4"),
             ({"strokes": 0.1, "noise_channels": 8}, "--noise_channels 16 instead of 8"),
-            ({"washes": 1.4, "strokes": 0.1}, "one of washes and strokes: give --strokes 0"),
+            ({"washes": 1.4, "strokes": 0.1}, "--washes 0, or --strokes 0"),
             ({"washes": 6.0}, "washes must be in 0 to 5"),
             ({"abstraction": 17, "resolution": 512}, "abstraction must be in 0 to 16"),
             ({"abstraction": 9}, "at most 8 pixels at a resolution of 256; got 9"),

@@ -117,11 +117,6 @@ class TrainingArguments(LossWeights):
         "Contents and colours are compared with the photo painted in patches of this radius, in "
         "pixels (5 to 8 at 512), except eyes and lips; 0 for the photo as it is.",
     )
-    cels: float = option(
-        0.0,
-        "Compare with the photo in so many flat tones (5 animation) with the lines of the start, "
-        "from the reconstruction steps on; 0 for other styles.",
-    )
     washes: float = option(
         0.0,
         "Compare with the photo in washes on paper, from the reconstruction steps on: the darkest "
@@ -205,11 +200,8 @@ class TrainingArguments(LossWeights):
                     f"{name} needs noise to grow from: give --noise_channels {channels} instead of "
                     f"{self.noise_channels}, or --{name} 0."
                 )
-        media = [name for name in ("cels", "washes", "strokes") if getattr(self, name)]
-        if len(media) > 1:
-            raise ConfigError(
-                f"A style is painted in one of {' and '.join(media)}: give --{media[-1]} 0."
-            )
+        if self.washes and self.strokes:
+            raise ConfigError("A style has washes or strokes: give --washes 0, or --strokes 0.")
         if self.texture_weight and self.resolution < 128:
             raise ConfigError(
                 f"texture_weight compares windows of 128 pixels; resolution is {self.resolution}. "
@@ -275,7 +267,6 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("calibration_photos",), 0, 8),
     (("content_pooling",), 1, 8),
     (("abstraction",), 0, 16),
-    (("cels",), 0, 16),
     (("washes",), 0, 5),
     (("strokes",), 0, 0.5),
     (("reconstruction_steps", "lr_warmup_steps"), 0, math.inf),

@@ -1,4 +1,4 @@
-"""What paints photos for a generator to learn from: cels, washes or strokes, as the style asks."""
+"""What paints photos for a generator to learn from: washes or strokes, as the style asks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ..models.generator import StyleGenerator
 from .arguments import TrainingArguments
-from .cels import Cels
 from .data import FaceSet
 from .strokes import Strokes
 from .washes import Washes
@@ -33,7 +32,7 @@ def make_painter(
     """Make the painter that a training asks for.
 
     Args:
-        args: at most one of `cels`, `washes` and `strokes` is above 0.
+        args: `washes` or `strokes` is above 0, or neither.
         examples: in the style; the paper of washes is theirs.
         start: the generator that the training begins with, for lines; it is frozen.
 
@@ -42,8 +41,6 @@ def make_painter(
     """
     if start is not None:
         start = start.eval().requires_grad_(False)
-    if args.cels:
-        return Cels(args.cels, start)
     if args.washes:
         return Washes.of_examples(args.washes, examples, start)
     return Strokes(args.strokes) if args.strokes else None

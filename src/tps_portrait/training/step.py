@@ -149,9 +149,9 @@ def draw(nets: Networks, batch: Batch, args: TrainingArguments, step: int) -> Dr
 def reconstruction_terms(nets: Networks, batch: Batch, args: TrainingArguments) -> Terms:
     """Warm-up: G repeats the smoothed photo, F the photo, so that both start from a face.
 
-    With `abstraction` G repeats what it is compared with later, the photo in patches. With `cels`,
-    `washes` or `strokes` that is the photo in these: what is faint and fine counts once more, edges
-    and layers do by their content, and nothing may be tied to the pixel grid.
+    With `abstraction` G repeats what it is compared with later, the photo in patches. With `washes`
+    or `strokes` that is the photo in these: what is faint and fine counts once more, edges and
+    layers do by their content, and nothing may be tied to the pixel grid.
     """
     wanted = _wanted(nets, batch, args)
     if not args.abstraction and nets.painter is None:
