@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+
+from conftest import tiny_generator
+from tps_portrait import StyleGenerator, StyleGeneratorConfig
 
 TOOL = Path(__file__).parents[1] / "tools" / "average_weights.py"
+PHOTO = torch.linspace(-1, 1, 3 * 64 * 64).view(1, 3, 64, 64)
 
 
-def style(folder: Path, value: float, size: int = 3, dtype: torch.dtype = torch.float16) -> Path:
-    (folder / "generator").mkdir(parents=True)
-    weights = {"w": torch.full((size,), value, dtype=dtype)}
-    config = {"size": size, "dtype": str(dtype)}
-    save_file(weights, folder / "generator" / "model.safetensors")
-    (folder / "generator" / "config.json").write_text(json.dumps(config), "utf-8")
-    (folder / "facts.json").write_text(str(value), "utf-8")
+def style(folder: Path, generator: StyleGenerator) -> Path:
+    generator.save_pretrained(folder / "generator")
+    (folder / "facts.json").write_text(folder.name, "utf-8")
     (folder / "README.md").write_text("numbers of these weights", "utf-8")
     return folder
+
+
+def other_generator(noise_channels: int = 0) -> StyleGenerator:
+    torch.manual_seed(7)
+    generator = tiny_generator()
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return generator.with_noise(noise_channels).eval()
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -30,32 +37,61 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_weights_lie_between(tmp_path: Path) -> None:
-    first, second = style(tmp_path / "a", 1.0), style(tmp_path / "b", 2.0)
-    assert run(first, second, tmp_path / "c", "--share", 0.25).returncode == 0
-    found = load_file(tmp_path / "c" / "generator" / "model.safetensors")["w"]
-    assert found.dtype == torch.float16
-    assert found.tolist() == [1.25] * 3
+@pytest.mark.parametrize("half", [False, True])
+def test_weights_lie_between(tmp_path: Path, half: bool) -> None:
+    first = style(tmp_path / "a", tiny_generator())
+    generator = other_generator()
+    second = style(tmp_path / "b", generator.half() if half else generator)
+    done = run(first, second, tmp_path / "c", "--share", 0.25)
+    assert done.returncode == 0, done.stderr
+    found = StyleGenerator.from_pretrained(tmp_path / "c", subfolder="generator").state_dict()
+    one, other = tiny_generator().state_dict(), generator.float().state_dict()
+    assert found.keys() == one.keys()
+    for key, value in found.items():
+        torch.testing.assert_close(value, 0.75 * one[key] + 0.25 * other[key])
     assert not (tmp_path / "c" / "README.md").exists()
-    assert (tmp_path / "c" / "facts.json").read_text("utf-8") == "1.0"
+    assert (tmp_path / "c" / "facts.json").read_text("utf-8") == "a"
 
 
-def test_a_trained_style_and_a_bundled_one(tmp_path: Path) -> None:
-    first = style(tmp_path / "a", 1.0, dtype=torch.float32)
-    second = style(tmp_path / "b", 2.0)
-    assert run(first, second, tmp_path / "c", "--share", 0.5).returncode == 0
-    found = load_file(tmp_path / "c" / "generator" / "model.safetensors")["w"]
-    assert found.dtype == torch.float32
-    assert found.tolist() == [1.5] * 3
+@pytest.mark.parametrize("first_has", [0, 8])
+def test_noise_that_one_lacks_is_silent_there(tmp_path: Path, first_has: int) -> None:
+    with_noise, without = (
+        style(tmp_path / "a", other_generator(8)),
+        style(tmp_path / "b", tiny_generator()),
+    )
+    folders = (with_noise, without) if first_has else (without, with_noise)
+    done = run(*folders, tmp_path / "c", "--share", 0 if not first_has else 1)
+    assert done.returncode == 0, done.stderr
+    found = StyleGenerator.from_pretrained(tmp_path / "c", subfolder="generator")
+    assert found.config.noise_channels == 8
+    with torch.no_grad():
+        torch.testing.assert_close(found(PHOTO), tiny_generator()(PHOTO), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(
-    ("size", "share", "exists", "message"),
-    [(4, 0.5, False, "different kinds"), (3, 2, False, "0 to 1"), (3, 0.5, True, "exists")],
+    ("width", "share", "exists", "message"),
+    [(24, 0.5, False, "different kinds"), (16, 2, False, "0 to 1"), (16, 0.5, True, "exists")],
 )
-def test_refuses(tmp_path: Path, size: int, share: float, exists: bool, message: str) -> None:
-    first, second = style(tmp_path / "a", 1.0), style(tmp_path / "b", 2.0, size)
+def test_refuses(tmp_path: Path, width: int, share: float, exists: bool, message: str) -> None:
+    generators = [
+        StyleGenerator(StyleGeneratorConfig(channels=(16, 16, 16, 16), head_channels=head))
+        for head in (16, width)
+    ]
+    first, second = (
+        style(tmp_path / name, generator) for name, generator in zip("ab", generators, strict=True)
+    )
     target = first if exists else tmp_path / "c"
     found = run(first, second, target, "--share", share)
     assert found.returncode != 0
     assert message in found.stderr
+    assert not (tmp_path / "c").exists()
+
+
+def test_other_noise_is_refused(tmp_path: Path) -> None:
+    first = style(tmp_path / "a", other_generator(4))
+    changed = other_generator(8)
+    changed.noise.neg_()
+    done = run(first, style(tmp_path / "b", changed), tmp_path / "c")
+    assert done.returncode != 0
+    assert "beginning of the other" in done.stderr
+    assert not (tmp_path / "c").exists()

@@ -3,22 +3,21 @@
     python tools/average_weights.py runs/a/style runs/b/style runs/mean/style --share 0.4
 
 Only for states of which one went on from the other, or that began with the same weights not long
-ago: others do not lie near enough. Everything but the generator's weights comes from the first
-folder; its card and pictures, which tell of other weights, stay behind.
+ago: others do not lie near enough. Where one has noise that the other lacks, it is silent in the
+other. Everything but the generator comes from the first folder; its card and pictures, which tell
+of other weights, stay behind.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+import torch
 
-WEIGHTS = Path("generator", "model.safetensors")
-CONFIG = Path("generator", "config.json")
+from tps_portrait import StyleGenerator, TPSPortraitError
 
 
 def average(first: Path, second: Path, target: Path, share: float) -> None:
@@ -29,24 +28,28 @@ def average(first: Path, second: Path, target: Path, share: float) -> None:
         second: folder of a style with the same kind of generator.
         target: folder to write; it must not exist.
         share: of the second, 0 to 1.
+
+    Raises:
+        TPSPortraitError: a folder holds no style, or the noise of the two is not the same.
     """
-    one, other = load_file(first / WEIGHTS), load_file(second / WEIGHTS)
-    if kind(first) != kind(second) or one.keys() != other.keys():
-        raise SystemExit(f"error: {first} and {second} have generators of different kinds.")
-    shutil.copytree(
-        first, target, ignore=shutil.ignore_patterns("README.md", "samples", "thumbnail.jpg")
+    one, other = (
+        StyleGenerator.from_pretrained(folder, subfolder="generator", dtype=torch.float32)
+        for folder in (first, second)
     )
-    mean = {
-        key: value.float().lerp(other[key].float(), share).to(value.dtype).contiguous()
-        for key, value in one.items()
-    }
-    save_file(mean, target / WEIGHTS, metadata={"format": "pt"})
-
-
-def kind(style: Path) -> dict[str, object]:
-    """What a generator is, apart from how and by what it was saved."""
-    config = json.loads((style / CONFIG).read_text(encoding="utf-8"))
-    return {k: v for k, v in config.items() if k not in ("dtype", "transformers_version")}
+    if one.config.noise_channels < other.config.noise_channels:
+        one = one.with_silent_noise(other)
+    elif other.config.noise_channels < one.config.noise_channels:
+        other = other.with_silent_noise(one)
+    weights, added = one.state_dict(), other.state_dict()
+    if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in added.items()}:
+        raise SystemExit(f"error: {first} and {second} have generators of different kinds.")
+    one.load_state_dict({key: value.lerp(added[key], share) for key, value in weights.items()})
+    shutil.copytree(
+        first,
+        target,
+        ignore=shutil.ignore_patterns("README.md", "samples", "thumbnail.jpg", "generator"),
+    )
+    one.save_pretrained(target / "generator")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -60,7 +63,10 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"error: --share must be 0 to 1; got {args.share}.")
     if args.target.exists():
         sys.exit(f"error: {args.target} exists. Choose another folder.")
-    average(args.first, args.second, args.target, args.share)
+    try:
+        average(args.first, args.second, args.target, args.share)
+    except TPSPortraitError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
