@@ -56,7 +56,7 @@ from tps_portrait.training.augment import DiscriminatorAugmentation, PhotoAugmen
 from tps_portrait.training.content import ContentNetwork
 from tps_portrait.training.contrast import PatchContrast
 from tps_portrait.training.data import FaceSet
-from tps_portrait.training.painting import make_painter
+from tps_portrait.training.painting import check_noise, make_painter
 from tps_portrait.training.parsing import parse_training_arguments
 from tps_portrait.training.precision import usable_precision
 
@@ -104,6 +104,7 @@ def make_networks(args: TrainingArguments, examples: FaceSet) -> step.Networks:
     painter = make_painter(args, examples, start)
     if args.noise_channels is not None:
         generator = generator.with_noise(args.noise_channels)
+    check_noise(args, generator)
     aligner = TPSAligner(TPSAlignerConfig(region_size=args.resolution // 4))
     aligner.template.data.copy_(data.template_of(examples))
     local = args.local_adversarial_weight > 0

@@ -87,11 +87,21 @@ def test_refuses(tmp_path: Path, width: int, share: float, exists: bool, message
     assert not (tmp_path / "c").exists()
 
 
-def test_other_noise_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("channels", "message"), [(8, "beginning of the other"), (4, "different noise")]
+)
+def test_other_noise_is_refused(tmp_path: Path, channels: int, message: str) -> None:
     first = style(tmp_path / "a", other_generator(4))
-    changed = other_generator(8)
+    changed = other_generator(channels)
     changed.noise.neg_()
     done = run(first, style(tmp_path / "b", changed), tmp_path / "c")
     assert done.returncode != 0
-    assert "beginning of the other" in done.stderr
+    assert message in done.stderr
     assert not (tmp_path / "c").exists()
+
+
+def test_batch_norms_are_averaged(tmp_path: Path) -> None:
+    config = StyleGeneratorConfig(channels=(16, 16, 16, 16), head_channels=16, norm="batch")
+    folders = [style(tmp_path / name, StyleGenerator(config)) for name in "ab"]
+    done = run(*folders, tmp_path / "c")
+    assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ def test_lines_are_dark_and_thin() -> None:
 
 
 def test_layers_are_flat_at_whole_numbers_and_end_between_them() -> None:
-    values = torch.linspace(0, 3, 3001)
+    values = torch.linspace(-1, 2, 3001)
     layered = in_layers(values, 4.0)
     slopes = 1000 * layered.diff()
     assert (slopes >= 0).all()

@@ -263,8 +263,10 @@ def test_washes_are_taught_over_the_lines_of_the_start(work: Path, train: Train)
     assert "`washes` 1.4" in (style / "README.md").read_text("utf-8")
     assert TPSPortraitPipeline.from_pretrained(style).generator.config.noise_channels == 8
     # Without a number of channels it is the start's, and washes find none.
-    done = train("unwashed", *options[:2], "--washes", 1.4, fails=True)
+    before = (work / "washed" / "losses.jsonl").read_text("utf-8")
+    done = train("washed", *options[:2], "--washes", 1.4, fails=True)
     assert "--noise_channels 8" in done.stderr
+    assert (work / "washed" / "losses.jsonl").read_text("utf-8") == before != ""
 
 
 def test_strokes_are_taught_to_a_new_generator(work: Path, train: Train) -> None:

@@ -179,6 +179,14 @@ class TestRanges:
             ({"washes": 1.4, "noise_channels": 4}, "--noise_channels 8 instead of 4"),
             ({"strokes": 0.1, "noise_channels": 8}, "--noise_channels 16 instead of 8"),
             ({"washes": 1.4, "strokes": 0.1}, "--washes 0, or --strokes 0"),
+            (
+                {"washes": 1.4, "anchor_weight": 0.0, "reconstruction_steps": 0},
+                "washes changes what drawings are compared with",
+            ),
+            (
+                {"strokes": 0.1, "anchor_weight": 0.0, "reconstruction_steps": 0},
+                "give --strokes 0",
+            ),
             ({"washes": 6.0}, "washes must be in 0 to 5"),
             ({"abstraction": 17, "resolution": 512}, "abstraction must be in 0 to 16"),
             ({"abstraction": 9}, "at most 8 pixels at a resolution of 256; got 9"),

@@ -30,12 +30,14 @@ from tps_portrait.training.pupils import locate_pupils
 from tps_portrait.training.step import (
     Batch,
     Networks,
+    _wanted,
     discriminator_terms,
     draw,
     generator_terms,
     reconstruction_terms,
     weighted_sum,
 )
+from tps_portrait.training.strokes import Strokes
 from tps_portrait.training.texture import marks
 from tps_portrait.training.washes import Washes
 from tps_portrait.training.weights import LossWeights
@@ -476,6 +478,16 @@ class TestProgress:
         assert terms["grid"] == grid_loss(drawn) > 0
         plain = reconstruction_terms(replace(nets, painter=None), batch, args)
         assert set(plain) == {"reconstruction", "reconstruction_inverse"}
+
+    @pytest.mark.parametrize("channels", [8, 16])
+    def test_painters_work_in_full_precision(self, batch: Batch, channels: int) -> None:
+        nets = networks()
+        nets.generator = nets.generator.with_noise(channels)
+        nets.painter = Washes(1.4, torch.ones(1, 3, 1, 1)) if channels == 8 else Strokes(0.1)
+        args = options(resolution=64, abstraction=2)
+        whole = _wanted(nets, batch, args)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(_wanted(nets, batch, args), whole)
 
     def test_anchor_pulls_the_colour_to_the_photo(self, batch: Batch) -> None:
         nets, args = networks(), options(**{**OFF, "anchor_weight": 1.0})

@@ -77,6 +77,13 @@ class TestTones:
         wanted = torch.tensor([250, 240, 220]).view(1, 3, 1, 1) / 255
         torch.testing.assert_close(paper, wanted, atol=5e-3, rtol=0)
 
+    def test_large_sets_have_a_paper(self) -> None:
+        images = torch.full((1, 3, 8, 8), 200, dtype=torch.uint8).expand(5000, 3, 8, 8)
+        names = ("a",) * len(images)
+        examples = FaceSet(images, make_landmarks(1).expand(5000, -1, -1), names, images[:, :1])
+        paper = Washes.of_examples(1.4, examples).paper
+        torch.testing.assert_close(paper, torch.full((1, 3, 1, 1), 200 / 255), atol=5e-3, rtol=0)
+
 
 class TestPainted:
     def test_blots_lie_where_the_noise_has_them(self, face: Tensor, noise: Tensor) -> None:

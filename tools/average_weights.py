@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from tps_portrait import StyleGenerator, TPSPortraitError
+from tps_portrait.models.generator.noise import begins_with
 
 
 def average(first: Path, second: Path, target: Path, share: float) -> None:
@@ -43,7 +44,12 @@ def average(first: Path, second: Path, target: Path, share: float) -> None:
     weights, added = one.state_dict(), other.state_dict()
     if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in added.items()}:
         raise SystemExit(f"error: {first} and {second} have generators of different kinds.")
-    one.load_state_dict({key: value.lerp(added[key], share) for key, value in weights.items()})
+    if one.config.noise_channels and not begins_with(one.noise, other.noise):
+        raise SystemExit(f"error: {first} and {second} have different noise.")
+    # A batch norm counts its steps in whole numbers.
+    one.load_state_dict(
+        {k: v.lerp(added[k], share) if v.is_floating_point() else v for k, v in weights.items()}
+    )
     shutil.copytree(
         first,
         target,

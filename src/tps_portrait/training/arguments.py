@@ -68,7 +68,7 @@ class TrainingArguments(LossWeights):
     train_batch_size: int = option(4, "Photos per step and device.")
     max_train_steps: int = option(4000, "Optimiser steps.")
     reconstruction_steps: int = option(
-        200, "Steps at the start in which G only learns to repeat a smoothed photo."
+        200, "Steps at the start in which G only learns to repeat a smoothed or painted photo."
     )
     learning_rate: float = option(4e-4, "Learning rate of the generators.")
     discriminator_learning_rate: float = option(1e-3, "Learning rate of the discriminators.")
@@ -189,11 +189,12 @@ class TrainingArguments(LossWeights):
                 f"abstraction must be at most {self.resolution // 32} pixels at a resolution of "
                 f"{self.resolution}; got {self.abstraction}. A quarter of that to half is usual."
             )
-        if self.abstraction and not any(getattr(self, name) for name in _ABSTRACTED):
-            raise ConfigError(
-                "abstraction changes what drawings are compared with, and nothing compares them: "
-                f"set one of {', '.join(_ABSTRACTED)} above 0, or give --abstraction 0."
-            )
+        for name in ("abstraction", "washes", "strokes"):
+            if getattr(self, name) and not any(getattr(self, term) for term in _COMPARING):
+                raise ConfigError(
+                    f"{name} changes what drawings are compared with, and nothing compares them: "
+                    f"set one of {', '.join(_COMPARING)} above 0, or give --{name} 0."
+                )
         for name, channels in (("washes", 8), ("strokes", 16)):
             if getattr(self, name) and (self.noise_channels or channels) < channels:
                 raise ConfigError(
@@ -279,5 +280,5 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("anchor_luma", "anchor_chroma"), 0, math.inf),
     (("learning_rate", "discriminator_learning_rate", "max_grad_norm"), _POSITIVE, math.inf),
 )
-_ABSTRACTED = ("content_weight", "anchor_weight", "evenness_weight", "reconstruction_steps")
+_COMPARING = ("content_weight", "anchor_weight", "evenness_weight", "reconstruction_steps")
 _GENERATOR_WEIGHTS = tuple(item.name for item in fields(LossWeights) if item.name != "r1_weight")

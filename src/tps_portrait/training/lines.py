@@ -43,5 +43,7 @@ def in_layers(values: Tensor, sharpness: float) -> Tensor:
     Returns:
         The same shape; monotone and continuous, whole numbers stay.
     """
-    within = torch.tanh(2 * sharpness * (values.frac() - 0.5)) / (2 * math.tanh(sharpness))
+    within = torch.tanh(2 * sharpness * (values - values.floor() - 0.5)) / (
+        2 * math.tanh(sharpness)
+    )
     return values.floor() + within + 0.5

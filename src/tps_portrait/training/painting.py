@@ -7,11 +7,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..errors import ConfigError
 from ..models.generator import StyleGenerator
 from .arguments import TrainingArguments
 from .data import FaceSet
-from .strokes import Strokes
-from .washes import Washes
+from .strokes import STROKE_CHANNELS, Strokes
+from .washes import WASH_CHANNELS, Washes
 
 
 class Painter(Protocol):
@@ -44,3 +45,18 @@ def make_painter(
     if args.washes:
         return Washes.of_examples(args.washes, examples, start)
     return Strokes(args.strokes) if args.strokes else None
+
+
+def check_noise(args: TrainingArguments, generator: StyleGenerator) -> None:
+    """Refuse a generator whose noise lacks what the training asks for, before anything is read.
+
+    Raises:
+        ConfigError: `washes` or `strokes` is above 0, and the noise has too few channels.
+    """
+    found = generator.config.noise_channels
+    for name, needed in (("washes", WASH_CHANNELS), ("strokes", STROKE_CHANNELS)):
+        if getattr(args, name) and found < needed:
+            raise ConfigError(
+                f"{name} needs {needed} channels of noise; the generator has {found}. Give "
+                f"--noise_channels {needed}, or --{name} 0."
+            )

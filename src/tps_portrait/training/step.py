@@ -166,7 +166,9 @@ def reconstruction_terms(nets: Networks, batch: Batch, args: TrainingArguments) 
         if args.grid_weight:
             terms["grid"] = losses.grid_loss(drawn)
         if nets.content is not None and args.content_weight:
-            terms["content"] = content_loss(nets.content, drawn, wanted, {}, {})
+            terms["content"] = content_loss(
+                nets.content, drawn, wanted, {}, {}, args.content_pooling
+            )
     return terms
 
 
@@ -346,7 +348,9 @@ def _wanted(nets: Networks, batch: Batch, args: TrainingArguments) -> Tensor:
         reference = simplify_photo(reference, landmarks, args.abstraction)
     if nets.painter is not None:
         noise = _own_noise(nets, photo.shape[-2] // 4, photo.shape[-1] // 4)
-        reference = nets.painter.painted(reference, landmarks, noise, photo)
+        with torch.autocast(photo.device.type, enabled=False):
+            # What convolutions round in half precision turns strokes and opens lines.
+            reference = nets.painter.painted(reference, landmarks, noise, photo)
     return reference
 
 

@@ -28,8 +28,8 @@ from .lines import dark_lines, in_layers
 WASH_CHANNELS = 8
 """Channels of noise that washes need: the last two are their blots and the rims of these."""
 
-# Share of an example's pixels that are taken for bare paper.
-_BARE = 0.05
+# Examples that are asked for their paper, and the share of their pixels that are taken for it.
+_ASKED, _BARE = 100, 0.05
 # Densities below which the paper stays bare, and by how much colours are purer than in the photo.
 _TOE, _PURITY = 0.15, 1.2
 # Layers from white to the darkest, how sharply they end, and their share against smooth tones.
@@ -68,7 +68,10 @@ class Washes:
         cls, density: float, examples: FaceSet, start: StyleGenerator | None = None
     ) -> Washes:
         """Take the paper from style examples: the mean colour of their lightest twentieth."""
-        colours = F.adaptive_avg_pool2d(to_float(examples.images), 64) / 2 + 0.5
+        # A hundred of a large set tell the paper.
+        chosen = torch.linspace(0, len(examples) - 1, min(len(examples), _ASKED)).round().long()
+        small = [F.adaptive_avg_pool2d(to_float(examples.images[i, None]), 64) for i in chosen]
+        colours = torch.cat(small) / 2 + 0.5
         colours = colours.movedim(1, -1).reshape(-1, 3)
         luma = colours @ colours.new_tensor([0.299, 0.587, 0.114])
         paper = colours[luma >= luma.quantile(1 - _BARE)].mean(0)

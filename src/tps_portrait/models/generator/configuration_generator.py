@@ -14,7 +14,7 @@ class StyleGeneratorConfig(PortraitConfig):
     """Widths and depths of a `StyleGenerator`.
 
     The defaults stay below 1.0 GMAC at 512x512 (`benchmarks/generator.py` prints the exact count);
-    six channels of noise add 0.003.
+    sixteen channels of noise add 0.008.
 
     Args:
         channels: widths at 1/4, 1/8, 1/16 and 1/32 of the input size; multiples of 8 run fastest.
