@@ -9,7 +9,6 @@ loads, at `<output_dir>/style`.
 
 from __future__ import annotations
 
-import copy
 import logging
 import time
 from dataclasses import replace
@@ -100,7 +99,7 @@ def make_networks(args: TrainingArguments, examples: FaceSet) -> step.Networks:
         ).train()
     else:
         generator = StyleGenerator(StyleGeneratorConfig())
-    start = copy.deepcopy(generator) if args.pretrained_model_name_or_path else None
+    start = generator if args.pretrained_model_name_or_path else None
     painter = make_painter(args, examples, start)
     if args.noise_channels is not None:
         generator = generator.with_noise(args.noise_channels)

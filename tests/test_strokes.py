@@ -81,6 +81,12 @@ def test_contrast_is_what_strokes_change(noise: Tensor) -> None:
     assert strong.mean(1).std() == pytest.approx(0.1, rel=0.4)
 
 
+def test_strokes_are_warmer_and_colder(noise: Tensor) -> None:
+    wall = torch.zeros(1, 3, SIDE, SIDE)
+    painted = Strokes(0.12).painted(wall, FAR, noise, wall)
+    assert (painted[:, 0] - painted[:, 2]).std() > 0.02
+
+
 def test_other_noise_is_refused(noise: Tensor) -> None:
     wall = torch.zeros(1, 3, SIDE, SIDE)
     for other, count in ((noise[:, :8], 8), (None, 0)):

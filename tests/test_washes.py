@@ -68,6 +68,7 @@ class TestTones:
         red = torch.tensor([0.6, -0.4, -0.5]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
         found = tones(Washes(1.4, torch.ones(1, 3, 1, 1)), red)[:, 4]
         assert found[0] > found[1] > found[2]
+        assert found[0] - found[2] > 0.5, "purer than density alone makes it: 0.45"
 
     def test_paper_is_the_lightest_of_the_examples(self) -> None:
         images = torch.full((2, 3, 64, 64), 90, dtype=torch.uint8)
@@ -93,6 +94,34 @@ class TestPainted:
         away = slice(0, 12)  # places above the face
         pair = torch.stack([small[0, 0, away].flatten(), noise[0, 6, away].flatten()])
         assert torch.corrcoef(pair)[0, 1] < -0.7, "more paint is darker"
+
+    @pytest.mark.parametrize("channel", [0, 7])
+    def test_grain_and_rims_are_darker(self, channel: int) -> None:
+        wall, far = flat(0.5), torch.full((1, 68, 2), 5.0)
+        one = torch.zeros(1, 8, SIDE // 4, SIDE // 4)
+        one[:, channel, :, SIDE // 8 :] = 1
+        row = Washes(1.4, PAPER).painted(wall, far, one, wall)[0, 0, SIDE // 2]
+        assert row[-16] < row[16] - 0.015
+
+    def test_paper_has_a_tooth(self) -> None:
+        wall, far = flat(1.0), torch.full((1, 68, 2), 5.0)
+        one = torch.zeros(1, 8, SIDE // 4, SIDE // 4)
+        one[:, 0, :, SIDE // 8 :] = -1
+        row = Washes(1.4, PAPER).painted(wall, far, one, wall)[0, 0, SIDE // 2]
+        assert row[-16] < row[16] - 0.005
+
+    def test_eyes_are_those_of_the_start(self, noise: Tensor) -> None:
+        faces = load_faces(EXAMPLES, SIDE, limit=1, minimum=1)
+        photo, start = to_float(faces.images), tiny_generator()
+        with torch.no_grad():
+            bare, whole = (
+                Washes(1.4, PAPER, by).painted(photo, faces.landmarks, noise, photo)
+                for by in (None, start)
+            )
+            drawn = Washes(1.4, PAPER).painted(start(photo), faces.landmarks, noise, photo)
+        x, y = ((faces.landmarks[0, 36:42].mean(0) + 1) * SIDE / 2).round().int().tolist()
+        eye = (..., slice(y - 2, y + 3), slice(x - 2, x + 3))
+        assert (whole - drawn)[eye].abs().mean() < 0.7 * (bare - drawn)[eye].abs().mean()
 
     def test_bare_paper_has_none(self, face: Tensor, noise: Tensor) -> None:
         paper = Washes(1.4, PAPER).painted(flat(1.0), face, noise, flat(1.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Protocol
 
 import torch
@@ -35,15 +36,15 @@ def make_painter(
     Args:
         args: `washes` or `strokes` is above 0, or neither.
         examples: in the style; the paper of washes is theirs.
-        start: the generator that the training begins with, for lines; it is frozen.
+        start: the generator that the training begins with, for lines; it is copied.
 
     Returns:
         A painter, or None for a style without.
     """
-    if start is not None:
-        start = start.eval().requires_grad_(False)
     if args.washes:
-        return Washes.of_examples(args.washes, examples, start)
+        # The training goes on with the start itself.
+        frozen = start and copy.deepcopy(start).eval().requires_grad_(False)
+        return Washes.of_examples(args.washes, examples, frozen)
     return Strokes(args.strokes) if args.strokes else None
 
 
