@@ -70,7 +70,7 @@ def test_noise_that_one_lacks_is_silent_there(tmp_path: Path, first_has: int) ->
 
 @pytest.mark.parametrize(
     ("width", "share", "exists", "message"),
-    [(24, 0.5, False, "different kinds"), (16, 2, False, "0 to 1"), (16, 0.5, True, "exists")],
+    [(24, 0.5, False, "built differently"), (16, 2, False, "0 to 1"), (16, 0.5, True, "exists")],
 )
 def test_refuses(tmp_path: Path, width: int, share: float, exists: bool, message: str) -> None:
     generators = [
@@ -87,16 +87,14 @@ def test_refuses(tmp_path: Path, width: int, share: float, exists: bool, message
     assert not (tmp_path / "c").exists()
 
 
-@pytest.mark.parametrize(
-    ("channels", "message"), [(8, "beginning of the other"), (4, "different noise")]
-)
-def test_other_noise_is_refused(tmp_path: Path, channels: int, message: str) -> None:
+@pytest.mark.parametrize("channels", [4, 8])
+def test_other_noise_is_refused(tmp_path: Path, channels: int) -> None:
     first = style(tmp_path / "a", other_generator(4))
     changed = other_generator(channels)
     changed.noise.neg_()
     done = run(first, style(tmp_path / "b", changed), tmp_path / "c")
     assert done.returncode != 0
-    assert message in done.stderr
+    assert "different noise" in done.stderr
     assert not (tmp_path / "c").exists()
 
 

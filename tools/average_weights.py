@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from tps_portrait import StyleGenerator, TPSPortraitError
-from tps_portrait.models.generator.noise import begins_with
+from tps_portrait.models.generator.averaging import averaged, why_not_average, with_one_noise
 
 
 def average(first: Path, second: Path, target: Path, share: float) -> None:
@@ -31,31 +31,24 @@ def average(first: Path, second: Path, target: Path, share: float) -> None:
         share: of the second, 0 to 1.
 
     Raises:
-        TPSPortraitError: a folder holds no style, or the noise of the two is not the same.
+        TPSPortraitError: a folder holds no style.
+        SystemExit: their generators are of different kinds or have different noise.
     """
-    one, other = (
-        StyleGenerator.from_pretrained(folder, subfolder="generator", dtype=torch.float32)
-        for folder in (first, second)
+    generators = with_one_noise(
+        [
+            StyleGenerator.from_pretrained(folder, subfolder="generator", dtype=torch.float32)
+            for folder in (first, second)
+        ]
     )
-    if one.config.noise_channels < other.config.noise_channels:
-        one = one.with_silent_noise(other)
-    elif other.config.noise_channels < one.config.noise_channels:
-        other = other.with_silent_noise(one)
-    weights, added = one.state_dict(), other.state_dict()
-    if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in added.items()}:
-        raise SystemExit(f"error: {first} and {second} have generators of different kinds.")
-    if one.config.noise_channels and not begins_with(one.noise, other.noise):
-        raise SystemExit(f"error: {first} and {second} have different noise.")
-    # A batch norm counts its steps in whole numbers.
-    one.load_state_dict(
-        {k: v.lerp(added[k], share) if v.is_floating_point() else v for k, v in weights.items()}
-    )
+    if reason := why_not_average(generators):
+        raise SystemExit(f"error: {first} and {second} have no mean: {reason}.")
+    mean = averaged(generators, [1 - share, share])
     shutil.copytree(
         first,
         target,
         ignore=shutil.ignore_patterns("README.md", "samples", "thumbnail.jpg", "generator"),
     )
-    one.save_pretrained(target / "generator")
+    mean.save_pretrained(target / "generator")
 
 
 def main(arguments: list[str] | None = None) -> None:

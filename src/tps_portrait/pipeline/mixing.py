@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError
 from ..models.aligner import TPSAligner
 from ..models.generator import StyleGenerator
-from ..models.generator.noise import begins_with
+from ..models.generator.averaging import averaged, why_not_average, with_one_noise
 from ..processing import PortraitImageProcessor
 from .base import StylePipeline
 
@@ -180,15 +179,15 @@ class MixingPipeline(StylePipeline):
             generator, aligner = largest.generator, largest.aligner
         else:
             weights = list(shares.values())
-            generators = _with_one_noise([resident.generator for resident in chosen])
+            generators = with_one_noise([resident.generator for resident in chosen])
             by_weights, reason = _can_average(chosen, generators)
             mix = StyleMix(shares, "weights" if by_weights else "output", reason)
             generator = (
-                _averaged(generators, weights)
+                averaged(generators, weights)
                 if by_weights
                 else BlendedGenerator(generators, weights)
             )
-            aligner = _averaged([resident.aligner for resident in chosen], weights)
+            aligner = averaged([resident.aligner for resident in chosen], weights)
         self.register_modules(
             generator=generator.eval(),
             aligner=aligner.eval(),
@@ -322,22 +321,6 @@ def _normalised(wanted: Mapping[str, float], known: Mapping[str, Any]) -> dict[s
     return {name: share / total for name, share in wanted.items() if share > 0}
 
 
-def _with_one_noise(generators: list[StyleGenerator]) -> list[StyleGenerator]:
-    """Give all the noise of the one with most, without effect, if theirs is its beginning."""
-    counts = [generator.config.noise_channels for generator in generators]
-    most = generators[counts.index(max(counts))]
-    plain = [_own_fields(generator) | {"noise_channels": 0} for generator in generators]
-    if any(fields != plain[0] for fields in plain) or any(
-        count and not begins_with(most.noise, generator.noise)
-        for generator, count in zip(generators, counts, strict=True)
-    ):
-        return generators
-    return [
-        generator.with_silent_noise(most) if count < max(counts) else generator
-        for generator, count in zip(generators, counts, strict=True)
-    ]
-
-
 def _can_average(
     residents: Sequence[_Resident], generators: Sequence[StyleGenerator]
 ) -> tuple[bool, str]:
@@ -349,40 +332,6 @@ def _can_average(
             for resident in residents
         )
         return False, f"the styles record no common base ({names}), so drawings are averaged."
-    shapes = [
-        {key: value.shape for key, value in generator.state_dict().items()}
-        for generator in generators
-    ]
-    fields = [_own_fields(generator) for generator in generators]
-    if any(shape != shapes[0] for shape in shapes) or any(own != fields[0] for own in fields):
-        return False, "their generators are built differently, so drawings are averaged."
-    if fields[0]["noise_channels"] and any(
-        not begins_with(generators[0].noise, generator.noise) for generator in generators
-    ):
-        return False, "strokes grow from different noise in them, so drawings are averaged."
+    if reason := why_not_average(generators):
+        return False, f"{reason}, so drawings are averaged."
     return True, f"they share the base {roots.pop()}, so weights are averaged."
-
-
-def _own_fields(generator: StyleGenerator) -> dict[str, Any]:
-    names = type(generator.config).__annotations__
-    values = {name: getattr(generator.config, name) for name in names}
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
-
-
-_Module = TypeVar("_Module", bound=nn.Module)
-
-
-@torch.no_grad()
-def _averaged(modules: Sequence[_Module], shares: Sequence[float]) -> _Module:
-    """Average the parameters and buffers of modules of one kind."""
-    states = [module.state_dict() for module in modules]
-    mixed = {}
-    for key, first in states[0].items():
-        if not first.is_floating_point():
-            mixed[key] = first
-            continue
-        parts = (share * s[key].float() for share, s in zip(shares, states, strict=True))
-        mixed[key] = torch.stack(list(parts)).sum(0).to(first.dtype)
-    result = copy.deepcopy(modules[0])
-    result.load_state_dict(mixed)
-    return result

@@ -17,9 +17,11 @@ from torch import Tensor
 from ..ops.landmarks import inter_ocular_distance
 from ..ops.tps import identity_grid
 
-# Eyes and lips among the 68 landmarks, and how far from them abstraction begins and is whole, in
-# distances of the eyes' outer corners.
-_FINE = slice(36, 68)
+EYES_AND_MOUTH, WHOLE_FACE = slice(36, 68), slice(0, 68)
+"""Of the 68 landmarks."""
+
+# How far from eyes and mouth abstraction begins and is whole, in distances of the eyes' outer
+# corners.
 _NEAR, _FAR = 0.06, 0.2
 _SECTORS = 8
 # Variance, of colours in [-1, 1], at which a sector counts a quarter.
@@ -37,7 +39,7 @@ def simplify_photo(photo: Tensor, landmarks: Tensor, radius: int) -> Tensor:
     Returns:
         `(B, C, H, W)` in [-1, 1].
     """
-    room = room_around(landmarks, photo.shape[-1], _FINE, _NEAR, _FAR)
+    room = room_around(landmarks, photo.shape[-1], EYES_AND_MOUTH, _NEAR, _FAR)
     return photo + room * (kuwahara(photo, radius) - photo)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import ConfigError
+from ..models.generator.noise import NOISE_CHANNELS
+from .paint_noise import CHANNELS_OF
 from .weights import LossWeights, option
 
 _Schedule = Literal[
@@ -195,7 +197,7 @@ class TrainingArguments(LossWeights):
                     f"{name} changes what drawings are compared with, and nothing compares them: "
                     f"set one of {', '.join(_COMPARING)} above 0, or give --{name} 0."
                 )
-        for name, channels in (("washes", 8), ("strokes", 16)):
+        for name, channels in CHANNELS_OF.items():
             if getattr(self, name) and (self.noise_channels or channels) < channels:
                 raise ConfigError(
                     f"{name} needs noise to grow from: give --noise_channels {channels} instead of "
@@ -264,7 +266,7 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("unaligned_every", "invariance_every", "content_every", "texture_every"), 1, math.inf),
     (("checkpointing_steps", "validation_steps", "checkpoints_total_limit"), 1, math.inf),
     (("max_train_samples", "logging_steps"), 1, math.inf),
-    (("noise_channels",), 0, 16),
+    (("noise_channels",), 0, NOISE_CHANNELS),
     (("calibration_photos",), 0, 8),
     (("content_pooling",), 1, 8),
     (("abstraction",), 0, 16),

@@ -8,12 +8,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError
 from ..models.generator import StyleGenerator
 from .arguments import TrainingArguments
 from .data import FaceSet
-from .strokes import STROKE_CHANNELS, Strokes
-from .washes import WASH_CHANNELS, Washes
+from .paint_noise import CHANNELS_OF, check_channels
+from .strokes import Strokes
+from .washes import Washes
 
 
 class Painter(Protocol):
@@ -54,10 +54,6 @@ def check_noise(args: TrainingArguments, generator: StyleGenerator) -> None:
     Raises:
         ConfigError: `washes` or `strokes` is above 0, and the noise has too few channels.
     """
-    found = generator.config.noise_channels
-    for name, needed in (("washes", WASH_CHANNELS), ("strokes", STROKE_CHANNELS)):
-        if getattr(args, name) and found < needed:
-            raise ConfigError(
-                f"{name} needs {needed} channels of noise; the generator has {found}. Give "
-                f"--noise_channels {needed}, or --{name} 0."
-            )
+    for name in CHANNELS_OF:
+        if getattr(args, name):
+            check_channels(name, generator.config.noise_channels)

@@ -14,17 +14,21 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
-from ..errors import ConfigError
-from ..models.generator.noise import NOISE_CHANNELS, STROKE_DIRECTIONS
-from .abstraction import room_around
+from ..models.generator.noise import (
+    GRAIN_CHANNELS,
+    STROKE_CHANNELS,
+    STROKE_DIRECTIONS,
+    WASH_CHANNELS,
+)
+from .abstraction import EYES_AND_MOUTH, WHOLE_FACE, room_around
+from .paint_noise import noise_for, soften
 
-STROKE_CHANNELS = NOISE_CHANNELS
-"""Channels of noise that strokes need."""
-
-_TONE, _ACROSS, _FIRST = 4, 5, NOISE_CHANNELS - 2 * STROKE_DIRECTIONS
+# Channels of brush marks, and of strokes in all directions: tones, positions across.
+_MARK_TONE, _MARK_ACROSS = GRAIN_CHANNELS, GRAIN_CHANNELS + 1
+_TONES = slice(WASH_CHANNELS, STROKE_CHANNELS, 2)
+_ACROSS = slice(WASH_CHANNELS + 1, STROKE_CHANNELS, 2)
 # Of what a stroke changes: light and dark, its lit edge, warm and cold.
 _SHARES = (1.0, 0.5, 0.3)
 # Pixels, of 512, that a form is averaged over before and after its slopes are taken; squared slope
@@ -34,7 +38,6 @@ _BEFORE, _AFTER, _NOTHING = 1.5, 6.0, 1e-5
 _STRICT = 12
 # Share of strokes that is left in the middle of a face.
 _FACE = 0.5
-_EYES_AND_MOUTH, _ALL = slice(36, 68), slice(0, 68)
 
 
 @dataclass(frozen=True)
@@ -70,22 +73,16 @@ class Strokes:
         Raises:
             ConfigError: the noise has no strokes.
         """
-        found = 0 if noise is None else noise.shape[1]
-        if noise is None or found < STROKE_CHANNELS:
-            raise ConfigError(
-                f"strokes needs {STROKE_CHANNELS} channels of noise; the generator has {found}. "
-                f"Give --noise_channels {STROKE_CHANNELS}, or --strokes 0."
-            )
+        noise = noise_for("strokes", noise)
         under, side = pixel_values.float(), pixel_values.shape[-1]
-        noise = F.interpolate(noise.float(), scale_factor=4, mode="bilinear", align_corners=False)
         weights, formless = along_the_form(under)
-        tone = (weights * noise[:, _FIRST::2]).sum(1, keepdim=True)
-        across = (weights * noise[:, _FIRST + 1 :: 2]).sum(1, keepdim=True)
-        tone = tone + formless * noise[:, _TONE, None]
-        across = across + formless * noise[:, _ACROSS, None]
+        tone = (weights * noise[:, _TONES]).sum(1, keepdim=True)
+        across = (weights * noise[:, _ACROSS]).sum(1, keepdim=True)
+        tone = tone + formless * noise[:, _MARK_TONE, None]
+        across = across + formless * noise[:, _MARK_ACROSS, None]
         warm = (tone.abs() - 0.8) * under.new_tensor([1.0, 0.0, -1.0]).view(1, 3, 1, 1)
-        room = room_around(landmarks, side, _EYES_AND_MOUTH, 0.03, 0.2)
-        face = _FACE + (1 - _FACE) * room_around(landmarks, side, _ALL, 0.05, 0.5)
+        room = room_around(landmarks, side, EYES_AND_MOUTH, 0.03, 0.2)
+        face = _FACE + (1 - _FACE) * room_around(landmarks, side, WHOLE_FACE, 0.05, 0.5)
         # Black and white have little paint to spare.
         middle = 0.3 + 0.7 * (1 - under.mean(1, keepdim=True).square())
         light, edge, colour = (self.contrast * share for share in _SHARES)
@@ -103,15 +100,10 @@ def along_the_form(pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         Weights of the directions, `(B, 4, S, S)`, and `(B, 1, S, S)` of none; together 1.
     """
     scale = pixel_values.shape[-1] / 512
-
-    def blur(x: Tensor, width: float) -> Tensor:
-        window = 2 * round(2 * width) + 1
-        return gaussian_blur2d(x, (window, window), (width, width), "replicate")
-
-    luma = blur(pixel_values.float().mean(1, keepdim=True), max(0.5, _BEFORE * scale))
+    luma = soften(pixel_values.float().mean(1, keepdim=True), max(0.5, _BEFORE * scale))
     x, y = _slopes(luma)
     tensor = torch.cat([x * x - y * y, 2 * x * y, x * x + y * y], 1)
-    tensor = blur(tensor, max(0.5, _AFTER * scale))
+    tensor = soften(tensor, max(0.5, _AFTER * scale))
     # Twice the angle of the slope; strokes lie across it.
     strength = tensor[:, :2].norm(dim=1, keepdim=True)
     form = strength / (tensor[:, 2:] + _NOTHING / scale**2)

@@ -16,18 +16,17 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
-from ..errors import ConfigError
 from ..models.generator import StyleGenerator
-from .abstraction import room_around
+from ..models.generator.noise import MARK_CHANNELS
+from .abstraction import EYES_AND_MOUTH, WHOLE_FACE, room_around
 from .data import FaceSet, to_float
 from .lines import dark_lines, in_layers
+from .paint_noise import noise_for, soften
 
-WASH_CHANNELS = 8
-"""Channels of noise that washes need: the last two are their blots and the rims of these."""
-
+# Channels of blots and of their rims.
+_BLOT, _RIM = MARK_CHANNELS, MARK_CHANNELS + 1
 # Examples that are asked for their paper, and the share of their pixels that are taken for it.
 _ASKED, _BARE = 100, 0.05
 # Densities below which the paper stays bare, and by how much colours are purer than in the photo.
@@ -45,7 +44,6 @@ _LINES = 0.7
 _FEATURES_DRAWN = 0.7
 # Share of the blots that is left in the middle of a face.
 _FACE = 0.3
-_EYES_AND_MOUTH, _ALL = slice(36, 68), slice(0, 68)
 
 
 @dataclass(frozen=True)
@@ -101,18 +99,12 @@ class Washes:
         Raises:
             ConfigError: the noise has no washes.
         """
-        if noise is None or noise.shape[1] < WASH_CHANNELS:
-            found = 0 if noise is None else noise.shape[1]
-            raise ConfigError(
-                f"washes needs {WASH_CHANNELS} channels of noise; the generator has {found}. Give "
-                f"--noise_channels {WASH_CHANNELS}, or --washes 0."
-            )
+        noise = noise_for("washes", noise)
         side = photo.shape[-1]
-        noise = F.interpolate(noise.float(), scale_factor=4, mode="bilinear", align_corners=False)
         grain = 0.7 * noise[:, 0:1] + 0.3 * noise[:, 1:2]
-        blots, rims = noise[:, WASH_CHANNELS - 2, None], noise[:, WASH_CHANNELS - 1, None]
-        far = room_around(landmarks, side, _EYES_AND_MOUTH, 0.03, 0.12)
-        face = _FACE + (1 - _FACE) * room_around(landmarks, side, _ALL, 0.03, 0.6)
+        blots, rims = noise[:, _BLOT, None], noise[:, _RIM, None]
+        far = room_around(landmarks, side, EYES_AND_MOUTH, 0.03, 0.12)
+        face = _FACE + (1 - _FACE) * room_around(landmarks, side, WHOLE_FACE, 0.03, 0.6)
         under = pixel_values.float() / 2 + 0.5
         lines: Tensor | float = 0.0
         if self.start is not None:
@@ -125,9 +117,7 @@ class Washes:
         layered = layer * in_layers(mean / layer, _SHARPNESS)
         density = density * (1 + _LAYERED * far * (layered / (mean + 1e-3) - 1))
         mean = density.mean(1, keepdim=True)
-        width = _EDGE_WIDTH * side / 512
-        window = 2 * round(2 * width) + 1
-        rim = (mean - gaussian_blur2d(mean, window, (width, width), "replicate")).clamp_min(0)
+        rim = (mean - soften(mean, _EDGE_WIDTH * side / 512)).clamp_min(0)
         flow = 1 + face * (_BLOTS * blots + _RIMS * rims) + _GRAIN * grain
         density = density * (flow.clamp_min(0.2) + _EDGE * face * rim / (mean + 1e-3))
         return self._on_paper(density + lines, 1 + _TOOTH * grain)

@@ -18,10 +18,15 @@ NOISE_SIDE = 128
 """Side of the tile of noise, in places of the stem: 512 pixels."""
 STROKE_DIRECTIONS = 4
 """Directions of brush strokes, half a turn over so many apart, the first along x."""
-NOISE_CHANNELS = 8 + 2 * STROKE_DIRECTIONS
-"""At most: four of grain, two of brush marks, two of washes, two of strokes for each direction."""
+GRAIN_CHANNELS = 4
+"""The first channels: grain."""
+MARK_CHANNELS = GRAIN_CHANNELS + 2
+"""With tone and position across of brush marks."""
+WASH_CHANNELS = MARK_CHANNELS + 2
+"""With amount and rims of washes."""
+STROKE_CHANNELS = NOISE_CHANNELS = WASH_CHANNELS + 2 * STROKE_DIRECTIONS
+"""With tone and position across of strokes in each direction, which is all there is."""
 
-_GRAIN, _MARKED, _WASHED = 4, 6, 8
 # In places: half the length and half the width of a mark, and how many lie on a tile. They cover it
 # more than twice.
 _LONG, _WIDE, _MARKS = 5.0, 2.2, 900
@@ -50,13 +55,13 @@ def make_noise(channels: int, seed: int = 0) -> Tensor:
         `(1, channels, 128, 128)` float32, each channel with mean 0 and standard deviation 1.
     """
     random = np.random.RandomState(seed)
-    levels = [_grain(random, 2**channel) for channel in range(min(channels, _GRAIN))]
-    if channels > _GRAIN:
-        levels.append(torch.from_numpy(_brush_marks(seed))[None, : channels - _GRAIN])
-    if channels > _MARKED:
-        levels.append(_washes(seed)[:, : channels - _MARKED])
-    if channels > _WASHED:
-        levels.append(torch.from_numpy(_strokes(seed))[None, : channels - _WASHED])
+    levels = [_grain(random, 2**channel) for channel in range(min(channels, GRAIN_CHANNELS))]
+    if channels > GRAIN_CHANNELS:
+        levels.append(torch.from_numpy(_brush_marks(seed))[None, : channels - GRAIN_CHANNELS])
+    if channels > MARK_CHANNELS:
+        levels.append(_washes(seed)[:, : channels - MARK_CHANNELS])
+    if channels > WASH_CHANNELS:
+        levels.append(torch.from_numpy(_strokes(seed))[None, : channels - WASH_CHANNELS])
     noise = torch.cat(levels, 1)
     return (noise - noise.mean((2, 3), keepdim=True)) / noise.std((2, 3), keepdim=True)
 
