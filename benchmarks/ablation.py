@@ -9,11 +9,11 @@ apart: the styles that start from `animation` start there with all networks. `--
 recipe that starts from nothing: all runs of a seed go on from one warm-up then, networks that
 repeat photos, before any example is seen. `--from_nothing` trains so, with the terms of the paper
 alone, whatever the recipe; its report is `ablation_from_nothing`, that of runs in fp32
-`ablation_from_nothing_fp32`, that of another `--discriminator_learning_rate` ends in
-`_slow_discriminators`. `--held_out` is measured on: by default portraits that no network saw
-in any training (`examples/data/photos/packages.py` makes that set, `download.py` that of photos).
-`tools/convert_eval_networks.py` makes the networks that judge; the renderer of held-out drawings
-needs the extra `render`. The pictures of the report are in the public domain.
+`ablation_from_nothing_fp32`. `--name` makes another one, beside these. `--held_out` is measured
+on: by default portraits that no network saw in any training (`examples/data/photos/packages.py`
+makes that set, `download.py` that of photos). `tools/convert_eval_networks.py` makes the networks
+that judge; the renderer of held-out drawings needs the extra `render`. The pictures of the report
+are in the public domain.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -134,7 +134,7 @@ class Settings:
     held_out_examples: int = 48
     held_out_seed: int = 2500
     from_nothing: bool = False
-    discriminator_learning_rate: float = TrainingArguments.discriminator_learning_rate
+    name: str = ""
 
 
 def plan(
@@ -175,8 +175,7 @@ def prepare(work: Path, settings: Settings, styles: Sequence[str]) -> Path:
     current = {k: v for k, v in asdict(settings).items() if k not in ("photos", "held_out")}
     earlier = json.loads(known.read_text("utf-8")) if known.is_file() else current
     # Older work folders do not name what came later.
-    defaults = {field.name: field.default for field in fields(Settings) if field.name in current}
-    if {**defaults, **earlier} != current:
+    if {"from_nothing": False, "name": "", **earlier} != current:
         raise SystemExit(f"{work} holds runs with other settings; choose another --work.")
     data.mkdir(parents=True, exist_ok=True)
     known.write_text(json.dumps(current, indent=2), "utf-8")
@@ -243,7 +242,6 @@ def recipe(style: str) -> dict[str, Any]:
 def options(run: Run, work: Path, settings: Settings) -> dict[str, Any]:
     """The options of a training, without where it starts and ends."""
     start = {"style_name": run.style, "license": "apache-2.0"}
-    rate = {"discriminator_learning_rate": settings.discriminator_learning_rate}
     return {
         **(start if settings.from_nothing else recipe(run.style)),
         "train_data_dir": str(work / "data" / run.style),
@@ -259,7 +257,7 @@ def options(run: Run, work: Path, settings: Settings) -> dict[str, Any]:
         "report_to": "none",
         "seed": run.seed,
         "cpu": not torch.cuda.is_available(),
-        **({**FROM_NOTHING, **rate} if settings.from_nothing else LEFT_OUT),
+        **(FROM_NOTHING if settings.from_nothing else LEFT_OUT),
         **VARIANTS[run.variant],
     }
 
@@ -355,9 +353,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--counts", nargs="+", type=int, default=[12, 25, 50, 100])
     parser.add_argument("--mixed_precision", choices=["no", "bf16", "fp16"], default="no")
     parser.add_argument("--from_nothing", action="store_true", help="the paper's terms alone")
-    parser.add_argument(
-        "--discriminator_learning_rate", type=float, default=Settings.discriminator_learning_rate
-    )
+    parser.add_argument("--name", default="", help="of the files of the report, its end")
     parser.add_argument("--report", action="store_true", help="train nothing, only write")
     for name in ("resolution", "batch", "warmup", "steps", "held_out_photos", "held_out_examples"):
         parser.add_argument(f"--{name}", type=int, default=getattr(Settings, name))

@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import Any
 
 from result_pages import replace_marked, table
-from tps_portrait.training.arguments import TrainingArguments
 
 Record = dict[str, Any]
 
@@ -50,18 +49,12 @@ BEGIN, END = "<!-- written by benchmarks/ablation.py -->", "<!-- end of the clai
 
 
 def stem(settings: Record) -> str:
-    """Of the files of a report; runs from nothing have one for each precision and learning rate."""
+    """Of the files of a report; runs from nothing in fp32 have one of their own, or a name."""
     if not settings.get("from_nothing"):
         return "ablation"
     full = settings["mixed_precision"] == "no"
-    slow = "discriminator_learning_rate" in changed(settings)
-    return f"ablation_from_nothing{'_fp32' if full else ''}{'_slow_discriminators' if slow else ''}"
-
-
-def changed(settings: Record) -> Record:
-    """The learning rate of the discriminators, where it is not the default of `Settings`."""
-    name, default = "discriminator_learning_rate", TrainingArguments.discriminator_learning_rate
-    return {name: settings[name]} if settings.get(name, default) != default else {}
+    end = settings.get("name") or ("fp32" if full else "")
+    return f"ablation_from_nothing{'_' if end else ''}{end}"
 
 
 def value(run: Record, metric: str) -> float | None:
@@ -188,8 +181,8 @@ def render(record: Record) -> str:
     ]
     name, from_nothing = stem(settings), bool(settings.get("from_nothing"))
     title = "Ablation from nothing" if from_nothing else "Ablation"
-    title += ", fp32" if "_fp32" in name else ""
-    title += ", slower discriminators" if changed(settings) else ""
+    end = name.removeprefix("ablation_from_nothing").removeprefix("_") if from_nothing else ""
+    title += f", {words(end)}" if end else ""
     lines = [
         f"# {title}",
         "<!-- Written by benchmarks/ablation.py; a test compares it with ablation.json. -->",
@@ -283,7 +276,7 @@ def _command(record: Record) -> str:
         counts = sorted({run["examples"] for run in runs})
         options += [f"--from_nothing --warmup {settings['warmup']} --claims efficiency"]
         options += ["--counts", *map(str, counts), "--styles", *styles_of(runs)]
-        options += [f"--{key} {value}" for key, value in changed(settings).items()]
+        options += [f"--name {settings['name']}"] if settings.get("name") else []
         options += [f"--work runs/{stem(settings)}"]
     return " ".join(options)
 

@@ -55,6 +55,7 @@ from tps_portrait.training.augment import DiscriminatorAugmentation, PhotoAugmen
 from tps_portrait.training.content import ContentNetwork
 from tps_portrait.training.contrast import PatchContrast
 from tps_portrait.training.data import FaceSet
+from tps_portrait.training.interpolation import StartWeights
 from tps_portrait.training.painting import check_noise, make_painter
 from tps_portrait.training.parsing import parse_training_arguments
 from tps_portrait.training.precision import usable_precision
@@ -89,17 +90,20 @@ def load_domains(
     return photos, examples, validation, counted
 
 
-def make_networks(args: TrainingArguments, examples: FaceSet) -> step.Networks:
+def load_start(args: TrainingArguments) -> StyleGenerator | None:
+    """Load the generator that the training begins with, if it begins with one."""
+    if not args.pretrained_model_name_or_path:
+        return None
+    return StyleGenerator.from_pretrained(
+        locate_style(args.pretrained_model_name_or_path), subfolder="generator", dtype=torch.float32
+    )
+
+
+def make_networks(
+    args: TrainingArguments, examples: FaceSet, start: StyleGenerator | None
+) -> step.Networks:
     """Build G, F, D and the aligner, whose template becomes the mean face of the style."""
-    if args.pretrained_model_name_or_path:
-        generator = StyleGenerator.from_pretrained(
-            locate_style(args.pretrained_model_name_or_path),
-            subfolder="generator",
-            dtype=torch.float32,
-        ).train()
-    else:
-        generator = StyleGenerator(StyleGeneratorConfig())
-    start = generator if args.pretrained_model_name_or_path else None
+    generator = (start or StyleGenerator(StyleGeneratorConfig())).train()
     painter = make_painter(args, examples, start)
     if args.noise_channels is not None:
         generator = generator.with_noise(args.noise_channels)
@@ -190,7 +194,9 @@ def train(args: TrainingArguments) -> None:
         # Its own generator: the global one would be advanced by every new epoch.
         generator=torch.Generator().manual_seed(args.seed),
     )
-    nets = make_networks(args, examples)
+    start = load_start(args)
+    nets = make_networks(args, examples, start)
+    kept = StartWeights(start, nets.generator, args.start_share) if args.start_share else None
     base = base_of(args.pretrained_model_name_or_path)
     if accelerator.device.type == "cpu":
         for net in (nets.generator, nets.inverse, nets.discriminator):
@@ -275,9 +281,14 @@ def train(args: TrainingArguments) -> None:
         scheduler.step()
         optimizer.zero_grad()
 
+    def finish_weights() -> None:
+        ema.copy_to(generator.parameters())
+        if kept is not None:
+            kept.mix_into_(generator)
+
     def show_samples() -> None:
         ema.store(generator.parameters())
-        ema.copy_to(generator.parameters())
+        finish_weights()
         image = tracking.sample_grid(plain, shown)
         ema.restore(generator.parameters())
         tracking.log_image(accelerator.trackers, image, progress.step, output / "samples")
@@ -344,7 +355,7 @@ def train(args: TrainingArguments) -> None:
         divergence.check_weights(drawers)
         if progress.step % args.validation_steps:
             show_samples()
-        ema.copy_to(generator.parameters())
+        finish_weights()
         facts = StyleFacts(
             style=args.style,
             license=args.license,

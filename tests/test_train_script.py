@@ -269,6 +269,25 @@ def test_washes_are_taught_over_the_lines_of_the_start(work: Path, train: Train)
     assert (work / "washed" / "losses.jsonl").read_text("utf-8") == before != ""
 
 
+def test_a_share_of_the_start_is_in_what_is_written(work: Path, train: Train) -> None:
+    options = ("--pretrained_model_name_or_path", "animation", "--noise_channels", 4)
+    options += ("--max_train_steps", 2, "--seed", 3)
+    train("moved", *options)
+    done = train("kept", *options, "--start_share", 0.75)
+    assert "`start_share` 0.75" in (work / "kept" / "style" / "README.md").read_text("utf-8")
+    moved, kept = (
+        TPSPortraitPipeline.from_pretrained(work / name / "style").generator
+        for name in ("moved", "kept")
+    )
+    start = TPSPortraitPipeline.from_pretrained("animation").generator.with_silent_noise(moved)
+    for one, other, old in zip(
+        moved.parameters(), kept.parameters(), start.parameters(), strict=True
+    ):
+        # Weights are written in half precision.
+        torch.testing.assert_close(other, one.lerp(old, 0.75), atol=2e-3, rtol=2e-3)
+    assert not torch.equal(moved.head.weight, kept.head.weight), done.stderr
+
+
 def test_strokes_are_taught_to_a_new_generator(work: Path, train: Train) -> None:
     options = ("--noise_channels", 16, "--strokes", 0.1, "--reconstruction_steps", 1)
     train("stroked", *options, "--max_train_steps", 2)

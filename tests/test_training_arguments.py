@@ -179,6 +179,8 @@ class TestRanges:
             ({"washes": 1.4, "noise_channels": 4}, "--noise_channels 8 instead of 4"),
             ({"strokes": 0.1, "noise_channels": 8}, "--noise_channels 16 instead of 8"),
             ({"washes": 1.4, "strokes": 0.1}, "--washes 0, or --strokes 0"),
+            ({"start_share": 0.5}, "start_share needs a start"),
+            ({"start_share": 1.0, "pretrained_model_name_or_path": "x"}, "start_share must be in"),
             (
                 {"washes": 1.4, "anchor_weight": 0.0, "reconstruction_steps": 0},
                 "washes changes what drawings are compared with",

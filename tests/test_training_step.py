@@ -98,7 +98,7 @@ class TestTerms:
     def test_all_appear(self, batch: Batch) -> None:
         g_terms, d_terms = run(networks(), batch, options(r1_weight=1.0))
         assert set(g_terms) == ALL_G
-        assert set(d_terms) == ALL_D | {"d_r1"}
+        assert set(d_terms) == ALL_D | {"d_r1", "d_r1_local"}
         assert all(term.ndim == 0 and term.isfinite() for term in g_terms.values())
 
     @pytest.mark.parametrize(

@@ -52,6 +52,11 @@ class TrainingArguments(LossWeights):
         "Channels of fixed noise in the generator, from which paint grows (4: grain, 8: washes, "
         "16: strokes, too, 0 for a flat style); if not given, as the start has it.",
     )
+    start_share: float = option(
+        0.0,
+        "Share of the start's weights in those that are written: keeps more of what the start "
+        "kept of photos.",
+    )
     training_networks: str | None = option(
         None,
         "Start with the discriminators and the way back in this folder: 'networks' in the "
@@ -203,6 +208,11 @@ class TrainingArguments(LossWeights):
                     f"{name} needs noise to grow from: give --noise_channels {channels} instead of "
                     f"{self.noise_channels}, or --{name} 0."
                 )
+        if self.start_share and not self.pretrained_model_name_or_path:
+            raise ConfigError(
+                "start_share needs a start: give --pretrained_model_name_or_path STYLE, or "
+                "--start_share 0."
+            )
         if self.washes and self.strokes:
             raise ConfigError("A style has washes or strokes: give --washes 0, or --strokes 0.")
         if self.texture_weight and self.resolution < 128:
@@ -277,6 +287,7 @@ _RANGES: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (tuple(item.name for item in fields(LossWeights)), 0, math.inf),
     (("photo_augmentation", "discriminator_augmentation"), 0, 1),
     (("discriminator_colour", "distance"), 0, 1),
+    (("start_share",), 0, math.nextafter(1, 0)),
     (("adam_beta1", "adam_beta2", "ema_decay"), 0, math.nextafter(1, 0)),
     (("pair_fraction",), _POSITIVE, 1),
     (("anchor_luma", "anchor_chroma"), 0, math.inf),

@@ -192,16 +192,25 @@ def discriminator_terms(
             terms["d_r1"] = losses.r1_penalty(real_logits, real)
     if args.local_adversarial_weight:
         drawn = nets.aligner.crop_regions(drawings.drawn.detach(), batch.photo_landmarks)
-        terms["d_local"] = _regions_hinge(judge, drawings.aligned_regions, drawn, augment)
+        regions = {
+            name: crop.detach().requires_grad_(args.r1_weight > 0)
+            for name, crop in drawings.aligned_regions.items()
+        }
+        logits = judge(parts=augment.recolour(regions))
+        terms["d_local"] = _regions_hinge(judge, logits, drawn, augment)
+        if args.r1_weight:
+            penalties = [losses.r1_penalty(logits[name], regions[name]) for name in regions]
+            terms["d_r1_local"] = torch.stack(penalties).mean()
     if drawings.unaligned is not None and args.unaligned_adversarial_weight:
         drawn_unaligned = drawings.unaligned.detach()
         terms["d_unaligned"] = losses.discriminator_hinge(
             judge(augment(batch.example))["global"], judge(augment(drawn_unaligned))["global"]
         )
         if args.local_adversarial_weight:
+            regions = nets.aligner.crop_regions(batch.example, batch.example_landmarks)
             terms["d_unaligned_local"] = _regions_hinge(
                 judge,
-                nets.aligner.crop_regions(batch.example, batch.example_landmarks),
+                judge(parts=augment.recolour(regions)),
                 nets.aligner.crop_regions(drawn_unaligned, batch.example_landmarks),
                 augment,
             )
@@ -312,6 +321,7 @@ def weighted_sum(terms: Terms, args: TrainingArguments) -> Tensor:
         "evenness": args.evenness_weight,
         "grid": args.grid_weight,
         "d_r1": args.r1_weight,
+        "d_r1_local": args.r1_weight,
         "reconstruction": 10.0,
         "reconstruction_inverse": 10.0,
         "marks": 10.0,
@@ -324,11 +334,10 @@ def weighted_sum(terms: Terms, args: TrainingArguments) -> Tensor:
 
 def _regions_hinge(
     judge: nn.Module,
-    real: dict[str, Tensor],
+    real_logits: dict[str, list[Tensor]],
     fake: dict[str, Tensor],
     augment: DiscriminatorAugmentation,
 ) -> Tensor:
-    real_logits = judge(parts=augment.recolour(real))
     fake_logits = judge(parts=augment.recolour(fake))
     values = [losses.discriminator_hinge(real_logits[k], fake_logits[k]) for k in real_logits]
     return torch.stack(values).mean()

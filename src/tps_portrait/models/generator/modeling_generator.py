@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import ConfigError, InputImageError
+from ...ops.activation import recoverable_tanh
 from ...ops.blocks import ConvNorm, ResidualBlock, fuse_norms_
 from ...ops.tps import identity_grid, resize_grid, warp
 from ..base import PortraitPreTrainedModel
@@ -104,7 +105,8 @@ class StyleGenerator(PortraitPreTrainedModel):
         x = self.decoder2(F.relu(_upsample(self.up2(x)) + skip2))
         x = self.decoder1(F.relu(_upsample(self.up1(x)) + skip1))
         x = self.detail(F.pixel_shuffle(self.expand(x), 2))
-        sample = torch.tanh(F.pixel_shuffle(self.head(x), 2))
+        x = F.pixel_shuffle(self.head(x), 2)
+        sample = recoverable_tanh(x) if self.training else torch.tanh(x)
         return sample[..., :height, :width] if pad_h or pad_w else sample
 
     def encode(
