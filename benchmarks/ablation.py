@@ -22,6 +22,7 @@ import argparse
 import importlib.util
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -56,7 +57,7 @@ LEFT_OUT: dict[str, Any] = {
     **{"texture_weight": 0.0, "noise_channels": 0, "evenness_weight": 0.0},
     **{"pattern_weight": 0.0, "discriminator_colour": 0.0, "distance": 0.0},
     **{"content_weight": 3.0, "content_every": 2},
-    **{"abstraction": 0, "washes": 0.0, "strokes": 0.0},
+    **{"abstraction": 0, "washes": 0.0, "strokes": 0.0, "start_share": 0.0},
 }
 # The paper's terms and the grid term, which only knows of pixels: no network that saw a style or a
 # face before, nothing that holds the photo's content or colours, and our defaults for the rest.
@@ -353,7 +354,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--counts", nargs="+", type=int, default=[12, 25, 50, 100])
     parser.add_argument("--mixed_precision", choices=["no", "bf16", "fp16"], default="no")
     parser.add_argument("--from_nothing", action="store_true", help="the paper's terms alone")
-    parser.add_argument("--name", default="", help="of the files of the report, its end")
+    parser.add_argument("--name", default="", help="end of the name of a report from nothing")
     parser.add_argument("--report", action="store_true", help="train nothing, only write")
     for name in ("resolution", "batch", "warmup", "steps", "held_out_photos", "held_out_examples"):
         parser.add_argument(f"--{name}", type=int, default=getattr(Settings, name))
@@ -368,6 +369,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = {k: v for k, v in vars(args).items() if k in Settings.__dataclass_fields__}
     settings = Settings(**chosen)
     evaluation = EvaluationOptions(networks=args.networks, samples=200, motion_photos=8, clips=0)
+    fits = re.fullmatch("[a-z0-9_]+", args.name) and args.name != "fp32"
+    if args.name and not (args.from_nothing and fits):
+        raise SystemExit(
+            "--name is for a report of --from_nothing: lower-case letters, digits, underscores; "
+            "fp32 is taken."
+        )
     if args.from_nothing and not args.report:
         needing = set(args.claims) - {"alignment", "efficiency"}
         if needing or args.warmup < 1:

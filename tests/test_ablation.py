@@ -102,6 +102,23 @@ def test_from_nothing_without_a_warm_up_is_refused_at_once(ablation: Any, tmp_pa
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "command", [["--name", "more"], ["--name", "../x", "--from_nothing", "--warmup", "5"]]
+)
+def test_a_name_is_for_reports_from_nothing(
+    ablation: Any, tmp_path: Path, command: list[str]
+) -> None:
+    with pytest.raises(SystemExit, match="lower-case letters"):
+        ablation.main([*command, "--claims", "efficiency", "--work", str(tmp_path)])
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_name_ends_the_files_of_a_report(report: Any) -> None:
+    settings = {"from_nothing": True, "mixed_precision": "no"}
+    assert report.stem(settings) == report.stem({**settings, "name": ""})
+    assert report.stem({**settings, "name": "ink_paint"}) == "ablation_from_nothing_ink_paint"
+
+
 def test_copies_add_up(ablation: Any, tmp_path: Path) -> None:
     for name in ("some", "more"):
         write_faces(tmp_path / name, 3)
@@ -217,9 +234,7 @@ class TestTables:
         assert "CUT-type" not in parts
         assert set(ablation.VARIANTS) == set(report.TITLES)
 
-    @pytest.mark.parametrize(
-        "name", ["ablation", "ablation_from_nothing", "ablation_from_nothing_fp32"]
-    )
+    @pytest.mark.parametrize("name", sorted(p.stem for p in BENCHMARKS.glob("ablation*.json")))
     def test_the_page_is_what_the_numbers_say(self, report: Any, name: str) -> None:
         record = json.loads((BENCHMARKS / f"{name}.json").read_text("utf-8"))
         assert (BENCHMARKS / f"{name}.md").read_text("utf-8") == report.render(record)

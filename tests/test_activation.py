@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,6 +37,28 @@ def test_from_saturation_there_is_a_way_back_and_none_farther_out(x: float) -> N
     back = 1.0 if x > 0 else -1.0
     assert slope(x, back) == pytest.approx(0.1)
     assert slope(x, -back) == 0.0
+
+
+def test_functional_transforms_pass_through() -> None:
+    x = torch.tensor([-12.0, 0.5, 12.0])
+    slopes = torch.func.vmap(torch.func.grad(recoverable_tanh))(x)
+    torch.testing.assert_close(slopes, torch.tensor([0.0, 1 - math.tanh(0.5) ** 2, 0.1]))
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_what_is_exported_in_training_mode_has_gradients(strict: bool) -> None:
+    generator, photo = tiny_generator().train(), torch.rand(1, 3, 64, 64)
+    exported = torch.export.export(generator, (photo,), strict=strict).module()
+    drawn = exported(photo)
+    torch.testing.assert_close(drawn, generator(photo))
+    assert drawn.requires_grad
+
+
+def test_what_is_traced_in_training_mode_can_be_saved(tmp_path: Path) -> None:
+    generator, photo = tiny_generator().train(), torch.rand(1, 3, 64, 64)
+    traced = torch.jit.trace(generator, photo)
+    traced.save(str(tmp_path / "traced.pt"))
+    torch.testing.assert_close(torch.jit.load(str(tmp_path / "traced.pt"))(photo), generator(photo))
 
 
 def test_a_white_generator_learns_to_be_grey() -> None:

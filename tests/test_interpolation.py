@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from conftest import tiny_generator
-from tps_portrait import ConfigError
+from tps_portrait import ConfigError, StyleGenerator, StyleGeneratorConfig
 from tps_portrait.training.interpolation import StartWeights
 
 PHOTO = torch.linspace(-1, 1, 3 * 64 * 64).view(1, 3, 64, 64)
@@ -53,3 +53,20 @@ def test_other_noise_is_refused() -> None:
     other.noise.neg_()
     with pytest.raises(ConfigError, match="--start_share 0"):
         StartWeights(start, other, 0.5)
+
+
+def test_batch_norms_are_refused() -> None:
+    config = StyleGeneratorConfig(channels=(8, 8, 8, 8), head_channels=8, norm="batch")
+    generator = StyleGenerator(config)
+    with pytest.raises(ConfigError, match="batch norms have statistics"):
+        StartWeights(generator, generator, 0.5)
+
+
+def test_random_numbers_are_as_without_it() -> None:
+    start = tiny_generator()
+    generator = start.with_noise(8)
+    torch.manual_seed(1)
+    wanted = torch.rand(3)
+    torch.manual_seed(1)
+    StartWeights(start, generator, 0.5)
+    assert torch.equal(torch.rand(3), wanted)

@@ -271,9 +271,11 @@ def test_washes_are_taught_over_the_lines_of_the_start(work: Path, train: Train)
 
 def test_a_share_of_the_start_is_in_what_is_written(work: Path, train: Train) -> None:
     options = ("--pretrained_model_name_or_path", "animation", "--noise_channels", 4)
-    options += ("--max_train_steps", 2, "--seed", 3)
+    # So fast that weights move by far more than what half precision rounds.
+    options += ("--max_train_steps", 2, "--seed", 3, "--learning_rate", 0.02)
     train("moved", *options)
-    done = train("kept", *options, "--start_share", 0.75)
+    train("kept", *options, "--start_share", 0.75)
+    assert lines(work / "moved") == lines(work / "kept")
     assert "`start_share` 0.75" in (work / "kept" / "style" / "README.md").read_text("utf-8")
     moved, kept = (
         TPSPortraitPipeline.from_pretrained(work / name / "style").generator
@@ -283,9 +285,8 @@ def test_a_share_of_the_start_is_in_what_is_written(work: Path, train: Train) ->
     for one, other, old in zip(
         moved.parameters(), kept.parameters(), start.parameters(), strict=True
     ):
-        # Weights are written in half precision.
-        torch.testing.assert_close(other, one.lerp(old, 0.75), atol=2e-3, rtol=2e-3)
-    assert not torch.equal(moved.head.weight, kept.head.weight), done.stderr
+        torch.testing.assert_close(other, one.lerp(old, 0.75), atol=1e-3, rtol=1e-3)
+    assert (moved.head.weight - start.head.weight).abs().max() > 0.01
 
 
 def test_strokes_are_taught_to_a_new_generator(work: Path, train: Train) -> None:

@@ -101,6 +101,19 @@ class TestTerms:
         assert set(d_terms) == ALL_D | {"d_r1", "d_r1_local"}
         assert all(term.ndim == 0 and term.isfinite() for term in g_terms.values())
 
+    @pytest.mark.parametrize("whole", [0.0, 1.0])
+    def test_r1_smooths_judges_of_parts_too(self, batch: Batch, whole: float) -> None:
+        nets = networks()
+        args = options(r1_weight=50.0, global_adversarial_weight=whole)
+        _, d_terms = run(nets, batch, args)
+        assert ("d_r1" in d_terms) == bool(whole)
+        penalty = d_terms["d_r1_local"]
+        assert penalty > 0
+        torch.testing.assert_close(weighted_sum({"d_r1_local": penalty}, args), 50 * penalty)
+        penalty.backward()
+        parts = [p.grad for p in nets.discriminator.parts.parameters()]
+        assert any(grad is not None and grad.any() for grad in parts)
+
     @pytest.mark.parametrize(
         ("weight", "g_names", "d_names"),
         [

@@ -34,15 +34,13 @@ def average(first: Path, second: Path, target: Path, share: float) -> None:
         TPSPortraitError: a folder holds no style.
         SystemExit: their generators are of different kinds or have different noise.
     """
-    generators = with_one_noise(
-        [
-            StyleGenerator.from_pretrained(folder, subfolder="generator", dtype=torch.float32)
-            for folder in (first, second)
-        ]
-    )
+    generators = [
+        StyleGenerator.from_pretrained(folder, subfolder="generator", dtype=torch.float32)
+        for folder in (first, second)
+    ]
     if reason := why_not_average(generators):
         raise SystemExit(f"error: {first} and {second} have no mean: {reason}.")
-    mean = averaged(generators, [1 - share, share])
+    mean = averaged(with_one_noise(generators), [1 - share, share])
     shutil.copytree(
         first,
         target,

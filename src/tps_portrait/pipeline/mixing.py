@@ -179,11 +179,11 @@ class MixingPipeline(StylePipeline):
             generator, aligner = largest.generator, largest.aligner
         else:
             weights = list(shares.values())
-            generators = with_one_noise([resident.generator for resident in chosen])
+            generators = [resident.generator for resident in chosen]
             by_weights, reason = _can_average(chosen, generators)
             mix = StyleMix(shares, "weights" if by_weights else "output", reason)
             generator = (
-                averaged(generators, weights)
+                averaged(with_one_noise(generators), weights)
                 if by_weights
                 else BlendedGenerator(generators, weights)
             )

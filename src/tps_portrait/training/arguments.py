@@ -54,8 +54,8 @@ class TrainingArguments(LossWeights):
     )
     start_share: float = option(
         0.0,
-        "Share of the start's weights in those that are written: keeps more of what the start "
-        "kept of photos.",
+        "Share of the start's weights in the style that is written and in the sample grids: keeps "
+        "more of what the start kept of photos. 'networks' are those of the training.",
     )
     training_networks: str | None = option(
         None,

@@ -24,17 +24,27 @@ class StartWeights:
         share: of the start, 0 to 1.
 
     Raises:
-        ConfigError: the two have different noise.
+        ConfigError: the two have different noise or are built differently, or have batch norms,
+            whose statistics are no weights.
     """
 
     def __init__(self, start: StyleGenerator, generator: StyleGenerator, share: float) -> None:
         if reason := why_not_average([start, generator]):
-            raise ConfigError(f"start_share mixes with the start, but {reason}: --start_share 0.")
+            raise ConfigError(
+                f"start_share mixes with the start, but {reason}. Give --start_share 0."
+            )
+        if generator.config.norm == "batch":
+            raise ConfigError(
+                "start_share mixes weights, and batch norms have statistics too. Give "
+                "--start_share 0, or a start whose norm is 'weight'."
+            )
         own, wanted = start.config.noise_channels, generator.config.noise_channels
-        if own < wanted:
-            start = start.with_silent_noise(generator)
-        elif own > wanted:
-            start = start.with_noise(wanted)
+        # A new generator draws random numbers; the training shall have those it has without this.
+        with torch.random.fork_rng(devices=[]):
+            if own < wanted:
+                start = start.with_silent_noise(generator)
+            elif own > wanted:
+                start = start.with_noise(wanted)
         self.share = share
         self._weights = [parameter.detach().clone() for parameter in start.parameters()]
 

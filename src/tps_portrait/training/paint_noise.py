@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from ..errors import ConfigError
@@ -24,10 +23,7 @@ def check_channels(option: str, found: int) -> None:
         ConfigError: there are too few.
     """
     if found < CHANNELS_OF[option]:
-        raise ConfigError(
-            f"{option} needs {CHANNELS_OF[option]} channels of noise; the generator has {found}. "
-            f"Give --noise_channels {CHANNELS_OF[option]}, or --{option} 0."
-        )
+        raise _lacking(option, found)
 
 
 def noise_for(option: str, noise: Tensor | None) -> Tensor:
@@ -43,12 +39,14 @@ def noise_for(option: str, noise: Tensor | None) -> Tensor:
     Raises:
         ConfigError: it has too few channels.
     """
-    check_channels(option, 0 if noise is None else noise.shape[1])
-    assert noise is not None
+    if noise is None:
+        raise _lacking(option, 0)
+    check_channels(option, noise.shape[1])
     return F.interpolate(noise.float(), scale_factor=4, mode="bilinear", align_corners=False)
 
 
-def soften(x: Tensor, width: float) -> Tensor:
-    """Blur `(B, C, H, W)` with a Gaussian of this standard deviation, in pixels."""
-    window = 2 * round(2 * width) + 1
-    return gaussian_blur2d(x, (window, window), (width, width), "replicate")
+def _lacking(option: str, found: int) -> ConfigError:
+    return ConfigError(
+        f"{option} needs {CHANNELS_OF[option]} channels of noise; the generator has {found}. "
+        f"Give --noise_channels {CHANNELS_OF[option]}, or --{option} 0."
+    )

@@ -23,7 +23,8 @@ from ..models.generator.noise import (
     WASH_CHANNELS,
 )
 from .abstraction import EYES_AND_MOUTH, WHOLE_FACE, room_around
-from .paint_noise import noise_for, soften
+from .blur import soften
+from .paint_noise import noise_for
 
 # Channels of brush marks, and of strokes in all directions: tones, positions across.
 _MARK_TONE, _MARK_ACROSS = GRAIN_CHANNELS, GRAIN_CHANNELS + 1

@@ -21,9 +21,10 @@ from torch import Tensor
 from ..models.generator import StyleGenerator
 from ..models.generator.noise import MARK_CHANNELS
 from .abstraction import EYES_AND_MOUTH, WHOLE_FACE, room_around
+from .blur import soften
 from .data import FaceSet, to_float
 from .lines import dark_lines, in_layers
-from .paint_noise import noise_for, soften
+from .paint_noise import noise_for
 
 # Channels of blots and of their rims.
 _BLOT, _RIM = MARK_CHANNELS, MARK_CHANNELS + 1

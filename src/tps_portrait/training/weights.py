@@ -45,4 +45,4 @@ class LossWeights:
         "Strokes, washes and grain as aligned examples have them in the same place; needs "
         "--content_network.",
     )
-    r1_weight: float = option(0.0, "R1 gradient penalty on real examples.")
+    r1_weight: float = option(0.0, "R1 gradient penalty on real examples, whole and in parts.")

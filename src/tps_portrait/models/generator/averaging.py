@@ -16,19 +16,19 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 
 def with_one_noise(generators: Sequence[StyleGenerator]) -> list[StyleGenerator]:
-    """Give all the noise of the one with most, without effect, if theirs is its beginning.
+    """Give all the noise of the one with most, without effect.
 
     Args:
-        generators: one at least.
+        generators: one at least, which `why_not_average` has nothing against.
 
     Returns:
-        Those that had it already, and copies of the others; all as they were if they are of
-        different kinds or their noise is another.
+        Those that had it already, and copies of the others.
+
+    Raises:
+        ConfigError: the noise of one is not the beginning of the most.
     """
     counts = [generator.config.noise_channels for generator in generators]
     most = generators[counts.index(max(counts))]
-    if why_not_average(generators):
-        return list(generators)
     return [
         generator.with_silent_noise(most) if count < max(counts) else generator
         for generator, count in zip(generators, counts, strict=True)

@@ -19,13 +19,15 @@ NOISE_SIDE = 128
 STROKE_DIRECTIONS = 4
 """Directions of brush strokes, half a turn over so many apart, the first along x."""
 GRAIN_CHANNELS = 4
-"""The first channels: grain."""
+"""Channels up to the end of grain."""
 MARK_CHANNELS = GRAIN_CHANNELS + 2
-"""With tone and position across of brush marks."""
+"""Up to the end of brush marks: tone and position across."""
 WASH_CHANNELS = MARK_CHANNELS + 2
-"""With amount and rims of washes."""
-STROKE_CHANNELS = NOISE_CHANNELS = WASH_CHANNELS + 2 * STROKE_DIRECTIONS
-"""With tone and position across of strokes in each direction, which is all there is."""
+"""Up to the end of washes: amount and rims."""
+STROKE_CHANNELS = WASH_CHANNELS + 2 * STROKE_DIRECTIONS
+"""Up to the end of strokes: tone and position across, of each direction."""
+NOISE_CHANNELS = STROKE_CHANNELS
+"""At most."""
 
 # In places: half the length and half the width of a mark, and how many lie on a tile. They cover it
 # more than twice.
