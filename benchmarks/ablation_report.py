@@ -199,6 +199,14 @@ def render(record: Record) -> str:
         f"`{NOT_SHOWN}` in the verdicts: fewer than two pairs of runs, or pairs that disagree. "
         "[What the metrics are](../docs/evaluation.md).",
     ]
+    # Settings have had a name since then.
+    if "name" not in settings:
+        lines += [
+            "These runs were made when the generator ended in a plain tanh, whose gradient is lost "
+            "where a drawing is all white; today's leads back "
+            "([why](../docs/concepts/losses.md#a-way-back-from-white)), and the command gives "
+            "something else."
+        ]
     for said in (_distances, _pairs):
         lines += [text for style in styles_of(runs) if (text := said(pick(runs, style=style)))]
     plot = f"{name}.png" if from_nothing else "../docs/assets/data_efficiency.png"

@@ -168,6 +168,12 @@ class TestGenerator:
             assert torch.equal(generator(photo, noise=own), generator(photo))
             assert not torch.equal(generator(photo, noise=own.flip(-1)), generator(photo))
 
+    @pytest.mark.parametrize("shape", [(1, 4, 16, 16), (1, 3, 16, 15), (3, 3, 16, 16), (3, 16, 16)])
+    def test_noise_of_another_shape_is_refused(self, shape: tuple[int, ...]) -> None:
+        generator, photos = noisy(), torch.zeros(2, 3, 64, 61)
+        with pytest.raises(ConfigError, match=r"\(1 or 2, 3, 16, 16\)"):
+            generator(photos, noise=torch.zeros(shape))
+
     def test_may_be_cut_to_one_size(self) -> None:
         generator, photo = noisy(), torch.rand(1, 3, 70, 90) * 2 - 1
         with torch.no_grad():

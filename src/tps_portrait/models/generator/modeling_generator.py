@@ -87,6 +87,7 @@ class StyleGenerator(PortraitPreTrainedModel):
 
         Raises:
             InputImageError: `pixel_values` is not `(B, 3, H, W)` or smaller than 32 px.
+            ConfigError: `noise` has another shape.
         """
         _check_input(pixel_values)
         height, width = pixel_values.shape[-2:]
@@ -120,11 +121,16 @@ class StyleGenerator(PortraitPreTrainedModel):
 
         Returns:
             Features `(B, C, H / s, W / s)` for s = 4, 8, 16 and 32; C is in `config.channels`.
+
+        Raises:
+            ConfigError: `noise` has another shape.
         """
         skip1 = self.stem(pixel_values)
         if self.from_noise is not None:
             if noise is None:
                 noise = self.tiled_noise((skip1.shape[-2], skip1.shape[-1]))
+            else:
+                _check_noise(noise, skip1, self.config.noise_channels)
             skip1 = skip1 + self.from_noise(noise.to(self.from_noise.weight.dtype))
         skip2 = self.encoder2(self.down2(skip1))
         skip3 = self.encoder3(self.down3(skip2))
@@ -246,6 +252,17 @@ def _pad_grid(grid: Tensor, size: tuple[int, int], pad: tuple[int, int]) -> Tens
     moves = F.pad(moves, (0, pad_w, 0, pad_h), mode="replicate").permute(0, 2, 3, 1)
     # A move of one pixel is a smaller part of the padded picture.
     return identity(padded) + moves * grid.new_tensor([width / padded[1], height / padded[0]])
+
+
+def _check_noise(noise: Tensor, features: Tensor, channels: int) -> None:
+    batch, _, height, width = features.shape
+    fits = noise.ndim == 4 and tuple(noise.shape[1:]) == (channels, height, width)
+    if not fits or noise.shape[0] not in (1, batch):
+        raise ConfigError(
+            f"noise must be of shape (1 or {batch}, {channels}, {height}, {width}) here, a quarter "
+            f"of the picture padded to multiples of {_STRIDE}; got {tuple(noise.shape)}. "
+            "StyleGenerator.tiled_noise makes it."
+        )
 
 
 def _check_input(pixel_values: Tensor) -> None:
