@@ -79,8 +79,8 @@ class StyleGenerator(PortraitPreTrainedModel):
                 align_corners=False, of any size: for each place of the *output*, where in the
                 input it comes from. Every skip and the bottleneck are warped by it. `None` is the
                 identity.
-            noise: `(1 or B, noise_channels, h, w)` at 1/4 of the padded size, instead of the
-                generator's own; of no use to one without `noise_channels`.
+            noise: `(1 or B, noise_channels, h, w)` at 1/4 of the padded size, or 1 x 1, instead of
+                the generator's own; of no use to one without `noise_channels`.
 
         Returns:
             `(B, 3, H, W)` RGB in [-1, 1].
@@ -256,11 +256,11 @@ def _pad_grid(grid: Tensor, size: tuple[int, int], pad: tuple[int, int]) -> Tens
 
 def _check_noise(noise: Tensor, features: Tensor, channels: int) -> None:
     batch, _, height, width = features.shape
-    fits = noise.ndim == 4 and tuple(noise.shape[1:]) == (channels, height, width)
-    if not fits or noise.shape[0] not in (1, batch):
+    wanted = ((1, batch), (channels,), (1, height), (1, width))
+    if noise.ndim != 4 or any(n not in sizes for n, sizes in zip(noise.shape, wanted, strict=True)):
         raise ConfigError(
             f"noise must be of shape (1 or {batch}, {channels}, {height}, {width}) here, a quarter "
-            f"of the picture padded to multiples of {_STRIDE}; got {tuple(noise.shape)}. "
+            f"of the picture padded to multiples of {_STRIDE}, or 1 x 1; got {tuple(noise.shape)}. "
             "StyleGenerator.tiled_noise makes it."
         )
 
