@@ -284,6 +284,8 @@ def _command(record: Record) -> str:
         counts = sorted({run["examples"] for run in runs})
         options += [f"--from_nothing --warmup {settings['warmup']} --claims efficiency"]
         options += ["--counts", *map(str, counts), "--styles", *styles_of(runs)]
+        seeds = sorted({run["seed"] for run in runs})
+        options += ["--seeds", *map(str, seeds)] if seeds != [0, 1] else []
         options += [f"--name {settings['name']}"] if settings.get("name") else []
         options += [f"--work runs/{stem(settings)}"]
     return " ".join(options)
