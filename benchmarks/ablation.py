@@ -326,6 +326,7 @@ def carry_out(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     result["machine"] = f"{hardware_name(device)}, torch {torch.__version__}"
     result["python"] = platform.python_version()
+    result["activation"] = "recoverable tanh"  # the generator's last; it was a plain tanh before
     replace(target, result)
     return result
 

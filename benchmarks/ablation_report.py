@@ -52,9 +52,13 @@ def stem(settings: Record) -> str:
     """Of the files of a report; runs from nothing in fp32 have one of their own, or a name."""
     if not settings.get("from_nothing"):
         return "ablation"
-    full = settings["mixed_precision"] == "no"
-    end = settings.get("name") or ("fp32" if full else "")
-    return f"ablation_from_nothing{'_' if end else ''}{end}"
+    return "_".join(["ablation_from_nothing", *_ending(settings)])
+
+
+def _ending(settings: Record) -> list[str]:
+    """What tells reports from nothing apart, if anything does."""
+    end = settings.get("name") or ("fp32" if settings["mixed_precision"] == "no" else "")
+    return [end] if end else []
 
 
 def value(run: Record, metric: str) -> float | None:
@@ -180,9 +184,9 @@ def render(record: Record) -> str:
         f"{run['style']}, {run['variant']}: {run['failed']}" for run in runs if "failed" in run
     ]
     name, from_nothing = stem(settings), bool(settings.get("from_nothing"))
-    title = "Ablation from nothing" if from_nothing else "Ablation"
-    end = name.removeprefix("ablation_from_nothing").removeprefix("_") if from_nothing else ""
-    title += f", {words(end)}" if end else ""
+    title = "Ablation"
+    if from_nothing:
+        title = ", ".join(["Ablation from nothing", *map(words, _ending(settings))])
     lines = [
         f"# {title}",
         "<!-- Written by benchmarks/ablation.py; a test compares it with ablation.json. -->",
@@ -199,8 +203,7 @@ def render(record: Record) -> str:
         f"`{NOT_SHOWN}` in the verdicts: fewer than two pairs of runs, or pairs that disagree. "
         "[What the metrics are](../docs/evaluation.md).",
     ]
-    # Settings have had a name since then.
-    if "name" not in settings:
+    if any("activation" not in run for run in runs):
         lines += [
             "These runs were made when the generator ended in a plain tanh, whose gradient is lost "
             "where a drawing is all white; today's leads back "

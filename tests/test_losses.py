@@ -20,6 +20,15 @@ def colour(red: float, green: float, blue: float, side: int = 64) -> Tensor:
     return torch.tensor([red, green, blue]).view(1, 3, 1, 1).expand(1, 3, side, side).clone()
 
 
+def test_regions_count_alike() -> None:
+    left, right = (
+        {"eye": torch.tensor([1.0]), "mouth": torch.tensor([4.0, 6.0])},
+        {"mouth": 2, "eye": 3},
+    )
+    found = losses.over_regions(lambda a, b: a.mean() * b, left, right)
+    assert found == (1 * 3 + 5 * 2) / 2
+
+
 class TestHinge:
     @pytest.mark.parametrize(
         ("real", "fake", "expected"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +27,19 @@ def discriminator_hinge(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tenso
 def generator_hinge(fake: Sequence[Tensor]) -> Tensor:
     """Adversarial loss of a generator: raise the logits of what it drew. Scalar."""
     return -torch.stack([f.mean() for f in fake]).mean()
+
+
+def over_regions(loss: Callable[..., Tensor], *parts: Mapping[str, Any]) -> Tensor:
+    """Average a loss over the regions of a face.
+
+    Args:
+        loss: of one region.
+        *parts: its arguments, each by region; all have the same regions.
+
+    Returns:
+        Scalar.
+    """
+    return torch.stack([loss(*(part[name] for part in parts)) for name in parts[0]]).mean()
 
 
 def r1_penalty(real_logits: Sequence[Tensor], real: Tensor) -> Tensor:

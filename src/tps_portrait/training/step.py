@@ -197,22 +197,24 @@ def discriminator_terms(
             for name, crop in drawings.aligned_regions.items()
         }
         logits = judge(parts=augment.recolour(regions))
-        terms["d_local"] = _regions_hinge(judge, logits, drawn, augment)
+        drawn_logits = judge(parts=augment.recolour(drawn))
+        terms["d_local"] = losses.over_regions(losses.discriminator_hinge, logits, drawn_logits)
         if args.r1_weight:
-            penalties = [losses.r1_penalty(logits[name], regions[name]) for name in regions]
-            terms["d_r1_local"] = torch.stack(penalties).mean()
+            terms["d_r1_local"] = losses.over_regions(losses.r1_penalty, logits, regions)
     if drawings.unaligned is not None and args.unaligned_adversarial_weight:
         drawn_unaligned = drawings.unaligned.detach()
         terms["d_unaligned"] = losses.discriminator_hinge(
             judge(augment(batch.example))["global"], judge(augment(drawn_unaligned))["global"]
         )
         if args.local_adversarial_weight:
-            regions = nets.aligner.crop_regions(batch.example, batch.example_landmarks)
-            terms["d_unaligned_local"] = _regions_hinge(
-                judge,
+            regions, drawn = (
+                nets.aligner.crop_regions(pictures, batch.example_landmarks)
+                for pictures in (batch.example, drawn_unaligned)
+            )
+            terms["d_unaligned_local"] = losses.over_regions(
+                losses.discriminator_hinge,
                 judge(parts=augment.recolour(regions)),
-                nets.aligner.crop_regions(drawn_unaligned, batch.example_landmarks),
-                augment,
+                judge(parts=augment.recolour(drawn)),
             )
     return terms
 
@@ -237,7 +239,8 @@ def generator_terms(
     if args.local_adversarial_weight or args.pattern_weight or anchored or compared:
         crops = nets.aligner.crop_regions(drawings.drawn, batch.photo_landmarks)
     if args.local_adversarial_weight:
-        terms["local"] = _regions_raise(judge, augment.recolour(crops))
+        logits = judge(parts=augment.recolour(crops))
+        terms["local"] = losses.over_regions(losses.generator_hinge, logits)
     if args.pattern_weight:
         masks = nets.aligner.feature_masks(batch.photo_landmarks)
         # A closed mouth says nothing of where teeth are, nor an open one of closed lips.
@@ -248,7 +251,8 @@ def generator_terms(
         terms["unaligned"] = losses.generator_hinge(judge(augment(drawings.unaligned))["global"])
         if args.local_adversarial_weight:
             cut = nets.aligner.crop_regions(drawings.unaligned, batch.example_landmarks)
-            terms["unaligned_local"] = _regions_raise(judge, augment.recolour(cut))
+            logits = judge(parts=augment.recolour(cut))
+            terms["unaligned_local"] = losses.over_regions(losses.generator_hinge, logits)
     if drawings.photo_returned is not None and drawings.photo_visible is not None:
         mask = drawings.photo_visible
         terms["cycle"] = losses.cycle_loss(drawings.photo_returned * mask, batch.photo * mask)
@@ -330,22 +334,6 @@ def weighted_sum(terms: Terms, args: TrainingArguments) -> Tensor:
         if not torch.isfinite(value) or value.abs() > 1e4:
             raise diverged(f"The loss {name!r} became {value.item():g}.")
     return torch.stack([weights.get(name, 1.0) * value for name, value in terms.items()]).sum()
-
-
-def _regions_hinge(
-    judge: nn.Module,
-    real_logits: dict[str, list[Tensor]],
-    fake: dict[str, Tensor],
-    augment: DiscriminatorAugmentation,
-) -> Tensor:
-    fake_logits = judge(parts=augment.recolour(fake))
-    values = [losses.discriminator_hinge(real_logits[k], fake_logits[k]) for k in real_logits]
-    return torch.stack(values).mean()
-
-
-def _regions_raise(judge: nn.Module, fake: dict[str, Tensor]) -> Tensor:
-    logits = judge(parts=fake)
-    return torch.stack([losses.generator_hinge(logits[k]) for k in logits]).mean()
 
 
 @torch.no_grad()

@@ -27,11 +27,12 @@ def with_one_noise(generators: Sequence[StyleGenerator]) -> list[StyleGenerator]
     Raises:
         ConfigError: the noise of one is not the beginning of the most.
     """
-    counts = [generator.config.noise_channels for generator in generators]
-    most = generators[counts.index(max(counts))]
+    most = max(generators, key=_noise_channels)
     return [
-        generator.with_silent_noise(most) if count < max(counts) else generator
-        for generator, count in zip(generators, counts, strict=True)
+        generator.with_silent_noise(most)
+        if _noise_channels(generator) < _noise_channels(most)
+        else generator
+        for generator in generators
     ]
 
 
@@ -45,14 +46,13 @@ def why_not_average(generators: Sequence[StyleGenerator]) -> str | None:
         The end of a sentence, or None if they can be averaged after `with_one_noise`. Whether they
         lie near enough to each other is not looked at.
     """
-    counts = [generator.config.noise_channels for generator in generators]
-    most = generators[counts.index(max(counts))]
     kinds = [_kind(generator) for generator in generators]
     if any(kind != kinds[0] for kind in kinds):
         return "their generators are built differently"
+    most = max(generators, key=_noise_channels)
     if any(
-        count and not begins_with(most.noise, generator.noise)
-        for generator, count in zip(generators, counts, strict=True)
+        _noise_channels(generator) and not begins_with(most.noise, generator.noise)
+        for generator in generators
     ):
         return "strokes grow from different noise in them"
     return None
@@ -81,6 +81,10 @@ def averaged(modules: Sequence[_Module], shares: Sequence[float]) -> _Module:
     result = copy.deepcopy(modules[0])
     result.load_state_dict(mixed)
     return result
+
+
+def _noise_channels(generator: StyleGenerator) -> int:
+    return generator.config.noise_channels
 
 
 def _kind(generator: StyleGenerator) -> tuple[dict[str, Any], dict[str, torch.Size]]:
